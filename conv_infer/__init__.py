@@ -1,0 +1,1 @@
+"""Runs ONNX convolutional networks on CPUs."""

@@ -1,0 +1,11 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, freethreading_compatible=True
+"""The only compiled module: check, take pointers, one call without the GIL, raise. Arithmetic lives in C."""
+
+from libc.stddef cimport size_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
+
+from conv_infer.errors import ConvInferError, MemoryLimitError
+
+include "_core_types.pxi"
+include "_core_kernels.pxi"
+include "_core_program.pxi"

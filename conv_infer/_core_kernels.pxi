@@ -1,0 +1,93 @@
+# The table of kernels, and which instruction sets there are.
+
+cdef extern from "conv_infer/microkernel.h":
+    ctypedef enum ci_operation:
+        pass
+    ctypedef void ci_any_fn() noexcept nogil
+    ctypedef struct ci_kernel:
+        const char *name
+        ci_operation operation
+        const char *variant
+        ci_isa isa
+        int32_t mr, nr, k_step
+        ci_any_fn *function
+    const ci_kernel *ci_kernels(int32_t *count)
+    const char *ci_operation_name(ci_operation operation)
+
+
+cdef class Kernel:
+    """One micro-kernel of the table."""
+
+    cdef const ci_kernel *entry
+
+    @property
+    def name(self) -> str:
+        return self.entry.name.decode()
+
+    @property
+    def operation(self) -> str:
+        return ci_operation_name(self.entry.operation).decode()
+
+    @property
+    def variant(self) -> str:
+        return self.entry.variant.decode()
+
+    @property
+    def isa(self) -> str:
+        return ci_isa_name(self.entry.isa).decode()
+
+    @property
+    def mr(self) -> int:
+        return self.entry.mr
+
+    @property
+    def nr(self) -> int:
+        return self.entry.nr
+
+    @property
+    def k_step(self) -> int:
+        return self.entry.k_step
+
+    def __repr__(self) -> str:
+        return f"<Kernel {self.name}>"
+
+
+def kernels() -> list[Kernel]:
+    """Every kernel that was built, in the order of src/kernels.def."""
+    cdef int32_t count = 0
+    cdef const ci_kernel *entry = ci_kernels(&count)
+    cdef Kernel kernel
+    found = []
+    for index in range(count):
+        kernel = Kernel.__new__(Kernel)
+        kernel.entry = &entry[index]
+        found.append(kernel)
+    return found
+
+
+def _names(uint32_t sets) -> list[str]:
+    return [ci_isa_name(<ci_isa>isa).decode() for isa in range(<int>CI_ISA_COUNT) if sets >> isa & 1]
+
+
+def isa_names() -> list[str]:
+    """Every instruction set that CONV_INFER_ISA may name, of any architecture."""
+    return _names(0xFFFFFFFF)
+
+
+def isa_built() -> list[str]:
+    return _names(ci_isa_built())
+
+
+def isa_present() -> list[str]:
+    return _names(ci_isa_present())
+
+
+def isa_allowed(str best=None) -> list[str]:
+    """Built and present, limited to what `best` implies (None: no limit)."""
+    return _names(ci_isa_allowed(CI_ISA_COUNT if best is None else ci_isa_from_name(best.encode())))
+
+
+def cache_sizes() -> tuple[int, int]:
+    """Bytes of one core's first-level data and second-level cache."""
+    cdef ci_cache cache = ci_cache_sizes()
+    return cache.l1_data_bytes, cache.l2_bytes

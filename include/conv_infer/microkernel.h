@@ -1,0 +1,86 @@
+/* The micro-kernel contract, and the table of kernels.
+ *
+ * One contract serves every lowering of a convolution. A GEMM kernel computes, for m < rows and n < columns,
+ *
+ *     c[c_row[m] + n] = activation(bias[n] + sum over k < depth of a[a_row[m] + a_depth[k]] * b[k][n]
+ *                                  + residual[residual_row[m] + n])
+ *
+ *                    a_depth[0] a_depth[1] ...                 panel of nr columns
+ *     a_row[0] -> [ a . . . . a . . . . ]                  b: [ k = 0 | nr values ]
+ *     a_row[1] -> [ a . . . . a . . . . ]        x            [ k = 1 | nr values ]
+ *     ...                                                     [ ...               ]
+ *
+ * so that one table of row offsets and one of depth offsets express plain matrices (a_row[m] = m * lda,
+ * a_depth[k] = k), the fixed-offset rows of the reusable im2row buffer (lda = stride * kernel_width * channels, shorter
+ * than a row: rows overlap), windows read in place (kernel_height runs of kernel_width * channels), dilated, grouped and
+ * shuffled channels (any table), planar inputs, and output rows that wrap around image borders. All offsets are in
+ * elements. A tail of rows or columns is the kernel's own business.
+ *
+ * Preconditions, checked by those who call: every offset lies inside its buffer; a, c and residual have the alignment of
+ * their element type only; b and bias are aligned to 64 bytes and hold whole panels (bias nr values, zero beyond the
+ * last column); c overlaps neither a nor b, and is residual itself or disjoint from it. Kernels cannot fail.
+ */
+#ifndef CONV_INFER_MICROKERNEL_H
+#define CONV_INFER_MICROKERNEL_H
+
+#include "conv_infer/cpu.h"
+#include "conv_infer/types.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One panel of a float32 GEMM: rows x (at most nr) columns. Packed B: [depth][nr], columns beyond the last zero. */
+typedef struct {
+    int32_t rows;
+    int32_t columns; /* 1 .. nr */
+    int32_t depth;   /* >= 1 */
+    const float *a;
+    const int32_t *a_row;   /* [rows] */
+    const int32_t *a_depth; /* [depth] */
+    int32_t a_is_contiguous; /* a_depth[k] == k for every k: a kernel may load runs of a */
+    const float *b;
+    const float *bias; /* [nr] */
+    float *c;
+    const int32_t *c_row;        /* [rows] */
+    const float *residual;       /* NULL where there is none */
+    const int32_t *residual_row; /* [rows] */
+    ci_activation activation;    /* at most CI_ACTIVATION_LAST_FUSED */
+    const void *prefetch;        /* weights that are needed next, to be drawn into L2; NULL where none */
+    int64_t prefetch_bytes;
+} ci_gemm_f32_args;
+
+typedef void ci_gemm_f32_fn(const ci_gemm_f32_args *args);
+
+/* What operation a kernel performs, and so which function type it has: X(name) stands for ci_<name>_fn. */
+#define CI_OPERATIONS(X) X(gemm_f32)
+
+#define CI_OPERATION_ENUMERATOR(name) CI_OPERATION_##name,
+typedef enum { CI_OPERATIONS(CI_OPERATION_ENUMERATOR) CI_OPERATION_COUNT } ci_operation;
+#undef CI_OPERATION_ENUMERATOR
+
+typedef void ci_any_fn(void);
+
+typedef struct {
+    const char *name; /* the function's */
+    ci_operation operation;
+    const char *variant;
+    ci_isa isa;
+    int32_t mr, nr, k_step;
+    ci_any_fn *function; /* to be cast to the operation's type */
+} ci_kernel;
+
+/* Every kernel that was built. */
+const ci_kernel *ci_kernels(int32_t *count);
+
+/* The name of an operation, as in kernels.def. */
+const char *ci_operation_name(ci_operation operation);
+
+/* The kernel of an operation and variant with the best instruction set among `allowed`; never NULL for an operation
+ * whose scalar kernel has that variant. */
+const ci_kernel *ci_kernel_find(ci_operation operation, const char *variant, uint32_t allowed);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,163 @@
+"""Builds the one compiled module: baseline flags everywhere, an instruction set only for the files that carry its name.
+
+What the compiler can do is probed, never assumed. Environment: CONV_INFER_WERROR=1 makes warnings errors,
+CONV_INFER_SANITIZE=1 builds with AddressSanitizer and UBSan, CONV_INFER_OPENMP=0 builds without OpenMP,
+CONV_INFER_LIMITED_API=0 builds for the running Python only.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+X86 = ("x86_64", "amd64", "i686", "i386")
+ARM64 = ("aarch64", "arm64")
+
+# Instruction set -> the machines that may have it, the compiler flags of its files, a program that needs them.
+AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c"]
+INSTRUCTION_SETS = {
+    "avx2": (X86, ["-mavx2", "-mfma", "-mf16c"], "__m256 v(__m256 a) { return _mm256_fmadd_ps(a, a, a); }"),
+    "avxvnni": (
+        X86,
+        ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"],
+        "__m256i v(__m256i a) { return _mm256_dpbusd_avx_epi32(a, a, a); }",
+    ),
+    "avx512": (X86, AVX512, "__m512 v(__m512 a) { return _mm512_fmadd_ps(a, a, a); }"),
+    "avx512vnni": (
+        X86,
+        [*AVX512, "-mavx512vnni"],
+        "__m512i v(__m512i a) { return _mm512_dpbusd_epi32(a, a, a); }",
+    ),
+    "amx": (X86, [*AVX512, "-mamx-tile", "-mamx-int8"], "void v(void) { _tile_zero(0); _tile_dpbusd(0, 1, 2); }"),
+    "neon": (ARM64, [], "float32x4_t v(float32x4_t a) { return vfmaq_f32(a, a, a); }"),
+    "dotprod": (
+        ARM64,
+        ["-march=armv8.2-a+dotprod"],
+        "int32x4_t v(int32x4_t a, int8x16_t b) { return vdotq_s32(a, b, b); }",
+    ),
+    "i8mm": (
+        ARM64,
+        ["-march=armv8.2-a+dotprod+i8mm"],
+        "int32x4_t v(int32x4_t a, int8x16_t b) { return vmmlaq_s32(a, b, b); }",
+    ),
+}
+
+
+def enabled(variable: str, default: bool) -> bool:
+    return os.environ.get(variable, "1" if default else "0") not in ("", "0")
+
+
+class BuildExtension(build_ext):
+    """Compiles each group of sources with its own flags and links them into one module."""
+
+    def build_extension(self, ext: Extension) -> None:
+        self.is_msvc = self.compiler.compiler_type == "msvc"
+        flags = self.baseline_flags()
+        link_flags = [] if self.is_msvc else (["-Wl,-s"] if sys.platform.startswith("linux") else [])
+        macros = list(ext.define_macros)
+        if enabled("CONV_INFER_SANITIZE", False):
+            sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
+            flags += sanitize
+            link_flags = [*sanitize]
+        openmp = self.openmp_flags()
+        if openmp is not None:
+            flags += openmp[0]
+            link_flags += openmp[1]
+            macros.append(("CI_USE_OPENMP", "1"))
+        present = [name for name in INSTRUCTION_SETS if self.can_build(name)]
+        macros += [(f"CI_BUILT_{name.upper()}", "1") for name in present]
+        groups: dict[str, list[str]] = {"": []}
+        for source in sorted(str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.c")):
+            suffix = Path(source).stem.rpartition("_")[2]
+            if suffix in INSTRUCTION_SETS:
+                if suffix in present:
+                    groups.setdefault(suffix, []).append(source)
+            else:
+                groups[""].append(source)
+        objects = []
+        for name, sources in groups.items():
+            extra = INSTRUCTION_SETS[name][1] if name else []
+            objects += self.compile(sources, macros, [*flags, *self.warning_flags(), *extra])
+        generated = [source for source in ext.sources if source.endswith(".c")]
+        objects += self.compile(generated, macros, flags)
+        self.compiler.link_shared_object(
+            objects,
+            self.get_ext_fullpath(ext.name),
+            extra_postargs=link_flags,
+            export_symbols=self.get_export_symbols(ext),
+            build_temp=self.build_temp,
+            target_lang="c",
+        )
+
+    def compile(self, sources: list[str], macros: list[tuple[str, str | None]], flags: list[str]) -> list[str]:
+        return self.compiler.compile(
+            sources,
+            output_dir=self.build_temp,
+            macros=macros,
+            include_dirs=[str(ROOT / "include"), str(ROOT / "src"), sysconfig.get_path("include")],
+            extra_postargs=flags,
+        )
+
+    def baseline_flags(self) -> list[str]:
+        if self.is_msvc:
+            return ["/O2", "/std:c11", "/experimental:c11atomics"]
+        # Contraction is off so that a fused multiply-add is only ever where the source asks for one.
+        return ["-O3", "-std=gnu11", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-g0"]
+
+    def warning_flags(self) -> list[str]:
+        if self.is_msvc:
+            return []
+        warnings = ["-Wall", "-Wextra", "-Wpedantic"]
+        return [*warnings, "-Werror"] if enabled("CONV_INFER_WERROR", False) else warnings
+
+    def openmp_flags(self) -> tuple[list[str], list[str]] | None:
+        if not enabled("CONV_INFER_OPENMP", True):
+            return None
+        flags = (["/openmp"], []) if self.is_msvc else (["-fopenmp"], ["-fopenmp"])
+        works = self.probe("#include <omp.h>\nint v(void) { return omp_get_max_threads(); }", *flags)
+        return flags if works else None
+
+    def can_build(self, name: str) -> bool:
+        machines, flags, program = INSTRUCTION_SETS[name]
+        target = os.environ.get("CONV_INFER_TARGET_MACHINE", platform.machine()).lower()
+        if target not in machines or self.is_msvc:
+            return False
+        header = "immintrin.h" if machines is X86 else "arm_neon.h"
+        return self.probe(f"#include <{header}>\n{program}", flags, [])
+
+    def probe(self, program: str, compile_flags: list[str], link_flags: list[str]) -> bool:
+        """True where the compiler turns `program` into a shared object."""
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "probe.c"
+            source.write_text(program + "\n")
+            try:
+                with open(os.devnull, "w") as null:
+                    if self.is_msvc:
+                        objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=compile_flags)
+                        return bool(objects)
+                    command = [*self.compiler.compiler_so, *compile_flags, "-fPIC", "-shared", str(source), "-o"]
+                    return not subprocess.call([*command, f"{folder}/probe.so", *link_flags], stderr=null, stdout=null)
+            except Exception:
+                return False
+
+
+limited_api = enabled("CONV_INFER_LIMITED_API", False) and not sysconfig.get_config_var("Py_GIL_DISABLED")
+extension = Extension(
+    "conv_infer._core",
+    ["conv_infer/_core.pyx"],
+    define_macros=[("Py_LIMITED_API", "0x030B0000"), ("CYTHON_LIMITED_API", "1")] if limited_api else [],
+    py_limited_api=limited_api,
+)
+setup(
+    ext_modules=cythonize([extension], language_level=3, include_path=["conv_infer"]),
+    cmdclass={"build_ext": BuildExtension},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}} if limited_api else {},
+)
