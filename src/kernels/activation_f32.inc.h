@@ -1,0 +1,49 @@
+/* The activations that epilogues apply in registers, written in the vector vocabulary. NaN stays NaN.
+ *
+ * A kernel calls vf_activation_of() once and vf_activate() on every vector; the branch on the kind is the
+ * same every time and so is predicted. Where a fixed kind is wanted, call its own function.
+ */
+#ifndef CONV_INFER_KERNELS_ACTIVATION_F32_INC_H
+#define CONV_INFER_KERNELS_ACTIVATION_F32_INC_H
+
+typedef struct {
+    int32_t kind; /* at most CI_ACTIVATION_LAST_FUSED */
+    vf alpha, beta;
+} vf_activation;
+
+CI_INLINE vf_activation vf_activation_of(const ci_activation *activation) {
+    const vf_activation result = {activation->kind, vf_set1(activation->alpha), vf_set1(activation->beta)};
+    return result;
+}
+
+CI_INLINE vf vf_clamp(vf x, vf lowest, vf highest) {
+    return vf_min(vf_max(x, lowest), highest);
+}
+
+CI_INLINE vf vf_leaky_relu(vf x, vf slope) {
+    return vf_select(vf_lt(x, vf_zero()), vf_mul(x, slope), x);
+}
+
+/* Multiplied and added with two roundings, as ONNX spells it. */
+CI_INLINE vf vf_hard_sigmoid(vf x, vf alpha, vf beta) {
+    return vf_clamp(vf_add(vf_mul(x, alpha), beta), vf_zero(), vf_set1(1.0f));
+}
+
+CI_INLINE vf vf_hard_swish(vf x, vf alpha, vf beta) {
+    return vf_mul(x, vf_hard_sigmoid(x, alpha, beta));
+}
+
+CI_INLINE vf vf_activate(vf x, const vf_activation *activation) {
+    switch (activation->kind) {
+    case CI_ACTIVATION_LEAKY_RELU:
+        return vf_leaky_relu(x, activation->alpha);
+    case CI_ACTIVATION_HARD_SWISH:
+        return vf_hard_swish(x, activation->alpha, activation->beta);
+    case CI_ACTIVATION_HARD_SIGMOID:
+        return vf_hard_sigmoid(x, activation->alpha, activation->beta);
+    default:
+        return vf_clamp(x, activation->alpha, activation->beta);
+    }
+}
+
+#endif
