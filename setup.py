@@ -64,7 +64,12 @@ class BuildExtension(build_ext):
         link_flags = [] if self.is_msvc else (["-Wl,-s"] if sys.platform.startswith("linux") else [])
         macros = list(ext.define_macros)
         if enabled("CONV_INFER_SANITIZE", False):
-            sanitize = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g"]
+            sanitize = [
+                "-fsanitize=address,undefined",
+                "-fno-sanitize-recover=undefined",
+                "-fno-omit-frame-pointer",
+                "-g",
+            ]
             flags += sanitize
             link_flags = [*sanitize]
         openmp = self.openmp_flags()

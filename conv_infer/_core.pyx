@@ -9,3 +9,4 @@ from conv_infer.errors import ConvInferError, MemoryLimitError
 include "_core_types.pxi"
 include "_core_kernels.pxi"
 include "_core_program.pxi"
+include "_core_steps_conv.pxi"

@@ -16,6 +16,7 @@ cdef extern from "conv_infer/program.h":
     ci_program *ci_program_create(int32_t slots, const int64_t *slot_bytes)
     void ci_program_destroy(ci_program *program)
     void ci_program_no_barrier(ci_program *program)
+    void ci_program_grow_slot(ci_program *program, int32_t slot, int64_t bytes)
     const void *ci_program_keep(ci_program *program, const void *data, size_t bytes)
     int32_t ci_program_steps(const ci_program *program)
     int64_t ci_program_scratch_bytes(const ci_program *program)
@@ -82,6 +83,13 @@ cdef class Program:
     def scratch_bytes(self) -> int:
         """Scratch that one thread needs."""
         return ci_program_scratch_bytes(self.program)
+
+    def grow_slot(self, int slot, int64_t nbytes) -> None:
+        """Says that a slot will have at least so many bytes: steps added from now on may use them."""
+        if not 0 <= slot < self.slots:
+            raise ValueError("there is no such slot")
+        self.slot_bytes[slot] = max(self.slot_bytes[slot], nbytes)
+        ci_program_grow_slot(self.program, slot, nbytes)
 
     def no_barrier(self) -> None:
         """Says that the step added last and the one added next touch nothing in common."""

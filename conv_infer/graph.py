@@ -122,9 +122,7 @@ class Graph:
 
     def with_nodes(self, nodes: list[Node]) -> Graph:
         """The same graph with other nodes; types and constants are copied so that a pass may add to them."""
-        return Graph(
-            nodes, self.inputs, self.outputs, dict(self.types), dict(self.constants), self.opsets, self.name
-        )
+        return Graph(nodes, self.inputs, self.outputs, dict(self.types), dict(self.constants), self.opsets, self.name)
 
     def producers(self) -> dict[str, Node]:
         """The node that writes each tensor (graph inputs and constants have none)."""

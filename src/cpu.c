@@ -4,21 +4,23 @@
 #include <string.h>
 
 #if defined(__x86_64__) || defined(__i386__)
-#include <cpuid.h>
-#define CI_X86 1
+#    include <cpuid.h>
+#    define CI_X86 1
 #endif
 #if defined(__linux__)
-#include <sys/syscall.h>
-#include <unistd.h>
+#    include <sys/syscall.h>
+#    include <unistd.h>
 #endif
 #if defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
+#    include <sys/auxv.h>
 #endif
 
 static const char *const names[CI_ISA_COUNT] = {"scalar", "avx2", "avxvnni", "avx512", "avx512vnni",
                                                 "amx",    "neon", "dotprod", "i8mm"};
 
-const char *ci_isa_name(ci_isa isa) { return isa < CI_ISA_COUNT ? names[isa] : "?"; }
+const char *ci_isa_name(ci_isa isa) {
+    return isa < CI_ISA_COUNT ? names[isa] : "?";
+}
 
 ci_isa ci_isa_from_name(const char *name) {
     for (int isa = 0; isa < CI_ISA_COUNT; isa++) {
@@ -106,15 +108,17 @@ static unsigned enabled_states(void) {
 
 /* Linux hands out the AMX tile registers on request only. */
 static int amx_permitted(void) {
-#if defined(__linux__) && defined(__x86_64__)
+#    if defined(__linux__) && defined(__x86_64__)
     enum { ARCH_REQUEST_STATE = 0x1023, TILE_DATA = 18 };
     return syscall(SYS_arch_prctl, ARCH_REQUEST_STATE, TILE_DATA) == 0;
-#else
+#    else
     return 0;
-#endif
+#    endif
 }
 
-static int all(unsigned value, unsigned bits) { return (value & bits) == bits; }
+static int all(unsigned value, unsigned bits) {
+    return (value & bits) == bits;
+}
 
 static uint32_t present(void) {
     uint32_t found = CI_ISA_BIT(CI_ISA_SCALAR);
@@ -140,7 +144,7 @@ static uint32_t present(void) {
 #elif defined(__aarch64__)
 static uint32_t present(void) {
     uint32_t found = CI_ISA_BIT(CI_ISA_SCALAR);
-#if defined(__linux__)
+#    if defined(__linux__)
     enum { HWCAP_ADVANCED_SIMD = 1 << 1, HWCAP_DOT_PRODUCT = 1 << 20, HWCAP2_INT8_MATRIX = 1 << 13 };
     if (!(getauxval(AT_HWCAP) & HWCAP_ADVANCED_SIMD))
         return found;
@@ -150,16 +154,18 @@ static uint32_t present(void) {
     found |= CI_ISA_BIT(CI_ISA_DOTPROD);
     if (getauxval(AT_HWCAP2) & HWCAP2_INT8_MATRIX)
         found |= CI_ISA_BIT(CI_ISA_I8MM);
-#else
+#    else
     found |= CI_ISA_BIT(CI_ISA_NEON); /* every 64-bit Arm computer that runs macOS or Windows has it */
-#ifdef __ARM_FEATURE_DOTPROD
+#        ifdef __ARM_FEATURE_DOTPROD
     found |= CI_ISA_BIT(CI_ISA_DOTPROD);
-#endif
-#endif
+#        endif
+#    endif
     return found;
 }
 #else
-static uint32_t present(void) { return CI_ISA_BIT(CI_ISA_SCALAR); }
+static uint32_t present(void) {
+    return CI_ISA_BIT(CI_ISA_SCALAR);
+}
 #endif
 
 uint32_t ci_isa_present(void) {

@@ -7,12 +7,14 @@
 #include <string.h>
 
 #if defined(__unix__) || defined(__APPLE__)
-#include <sys/mman.h>
+#    include <sys/mman.h>
 
 enum { HUGE_PAGE = 2 << 20 };
 
 /* Small blocks come from the heap; large ones are mapped, so that they go back to the system when freed. */
-static size_t mapped_bytes(size_t bytes) { return bytes < HUGE_PAGE ? 0 : (bytes + 4095) & ~(size_t)4095; }
+static size_t mapped_bytes(size_t bytes) {
+    return bytes < HUGE_PAGE ? 0 : (bytes + 4095) & ~(size_t)4095;
+}
 
 void *ci_memory_allocate(size_t bytes) {
     size_t length = mapped_bytes(bytes);
@@ -20,9 +22,10 @@ void *ci_memory_allocate(size_t bytes) {
         void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (memory == MAP_FAILED)
             return NULL;
-#ifdef MADV_HUGEPAGE
-        madvise(memory, length, MADV_HUGEPAGE); /* fewer TLB misses where weights stream; a refusal does no harm */
-#endif
+#    ifdef MADV_HUGEPAGE
+        madvise(memory, length,
+                MADV_HUGEPAGE); /* fewer TLB misses where weights stream; a refusal does no harm */
+#    endif
         return memory;
     }
     void *memory = NULL;
@@ -38,7 +41,7 @@ void ci_memory_free(void *memory, size_t bytes) {
         free(memory);
 }
 #else
-#include <malloc.h>
+#    include <malloc.h>
 
 void *ci_memory_allocate(size_t bytes) {
     void *memory = _aligned_malloc(bytes ? bytes : 64, 64);

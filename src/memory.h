@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* Zeroed memory aligned to 64 bytes, in huge pages where it is large and the system has them. NULL where refused. */
+/* Zeroed memory aligned to 64 bytes, in huge pages where it is large and the system has them. NULL where
+ * refused. */
 void *ci_memory_allocate(size_t bytes);
 void ci_memory_free(void *memory, size_t bytes);
 

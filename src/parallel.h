@@ -1,8 +1,8 @@
 /* The only file that knows OpenMP: a team of threads for one run, and the barrier its steps meet at.
  *
- * A run opens one parallel region and keeps its team to the end; between steps the team meets at a barrier of its own,
- * which spins for a moment (steps are microseconds apart) and then gives the processor away. Without OpenMP the team is
- * the calling thread.
+ * A run opens one parallel region and keeps its team to the end; between steps the team meets at a barrier of
+ * its own, which spins for a moment (steps are microseconds apart) and then gives the processor away. Without
+ * OpenMP the team is the calling thread.
  */
 #ifndef CI_PARALLEL_H
 #define CI_PARALLEL_H
@@ -11,21 +11,21 @@
 #include <stdint.h>
 
 #ifdef CI_USE_OPENMP
-#include <omp.h>
+#    include <omp.h>
 #endif
 #if defined(_WIN32)
-#include <windows.h>
-#define ci_yield() SwitchToThread()
+#    include <windows.h>
+#    define ci_yield() SwitchToThread()
 #else
-#include <sched.h>
-#define ci_yield() sched_yield()
+#    include <sched.h>
+#    define ci_yield() sched_yield()
 #endif
 #if defined(__x86_64__) || defined(__i386__)
-#define ci_pause() __builtin_ia32_pause()
+#    define ci_pause() __builtin_ia32_pause()
 #elif defined(__aarch64__)
-#define ci_pause() __asm__ volatile("yield")
+#    define ci_pause() __asm__ volatile("yield")
 #else
-#define ci_pause() ((void)0)
+#    define ci_pause() ((void)0)
 #endif
 
 typedef struct {
@@ -42,7 +42,8 @@ static inline void ci_barrier_wait(ci_barrier *barrier, int32_t threads) {
         atomic_store_explicit(&barrier->generation, generation + 1, memory_order_release);
         return;
     }
-    for (int spins = 0; atomic_load_explicit(&barrier->generation, memory_order_acquire) == generation; spins++) {
+    for (int spins = 0; atomic_load_explicit(&barrier->generation, memory_order_acquire) == generation;
+         spins++) {
         if (spins < 2000)
             ci_pause();
         else
@@ -56,7 +57,7 @@ typedef void ci_worker_fn(void *context, int32_t thread, int32_t threads);
 static inline void ci_parallel(int32_t wanted, ci_worker_fn *worker, void *context) {
 #ifdef CI_USE_OPENMP
     if (wanted > 1) {
-#pragma omp parallel num_threads(wanted)
+#    pragma omp parallel num_threads(wanted)
         worker(context, omp_get_thread_num(), omp_get_num_threads());
         return;
     }

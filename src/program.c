@@ -83,8 +83,8 @@ static ci_status grow(ci_program *program) {
     return CI_OK;
 }
 
-ci_status ci_program_add(ci_program *program, ci_task_fn *task, const void *params, size_t param_bytes, int32_t tasks,
-                         int64_t scratch_bytes) {
+ci_status ci_program_add(ci_program *program, ci_task_fn *task, const void *params, size_t param_bytes,
+                         int32_t tasks, int64_t scratch_bytes) {
     if (!task || tasks < 1 || scratch_bytes < 0)
         return CI_ERROR_ARGUMENT;
     ci_status status = grow(program);
@@ -103,6 +103,11 @@ ci_status ci_program_add(ci_program *program, ci_task_fn *task, const void *para
 void ci_program_no_barrier(ci_program *program) {
     if (program->steps)
         program->step[program->steps - 1].barrier = 0;
+}
+
+void ci_program_grow_slot(ci_program *program, int32_t slot, int64_t bytes) {
+    if (slot >= 0 && slot < program->slots && bytes > program->slot_bytes[slot])
+        program->slot_bytes[slot] = bytes;
 }
 
 ci_status ci_program_check(const ci_program *program, ci_ref ref, int64_t bytes) {
@@ -136,15 +141,20 @@ ci_status ci_program_check_view(const ci_program *program, ci_ref ref, int32_t r
     return ci_program_check(program, ref, (highest - lowest + 1) * element_bytes);
 }
 
-ci_status ci_program_check_image(const ci_program *program, ci_ref ref, const ci_image *image, int32_t element_bytes) {
+ci_status ci_program_check_image(const ci_program *program, ci_ref ref, const ci_image *image,
+                                 int32_t element_bytes) {
     const int64_t shape[4] = {image->images, image->height, image->width, image->channels};
     const int64_t strides[4] = {image->image_stride, image->row_stride, image->pixel_stride, 1};
     return ci_program_check_view(program, ref, 4, shape, strides, element_bytes);
 }
 
-int32_t ci_program_steps(const ci_program *program) { return program->steps; }
+int32_t ci_program_steps(const ci_program *program) {
+    return program->steps;
+}
 
-int64_t ci_program_scratch_bytes(const ci_program *program) { return program->scratch_bytes; }
+int64_t ci_program_scratch_bytes(const ci_program *program) {
+    return program->scratch_bytes;
+}
 
 typedef struct {
     ci_program *program;
@@ -171,9 +181,11 @@ static void work(void *context, int32_t thread, int32_t threads) {
             for (int32_t task = 0; task < current->tasks; task++)
                 current->task(current->params, &run, task);
         } else {
-            /* Each thread starts with the task of its own number, so that it tends to find what it wrote before. */
+            /* Each thread starts with the task of its own number, so that it tends to find what it wrote
+             * before. */
             for (int32_t task = thread; task < current->tasks;
-                 task = threads + atomic_fetch_add_explicit(&program->next_task[index], 1, memory_order_relaxed))
+                 task =
+                     threads + atomic_fetch_add_explicit(&program->next_task[index], 1, memory_order_relaxed))
                 current->task(current->params, &run, task);
             if (current->barrier || shared->seconds || index == program->steps - 1)
                 ci_barrier_wait(&shared->barrier, threads);
@@ -186,7 +198,8 @@ static void work(void *context, int32_t thread, int32_t threads) {
     }
 }
 
-void ci_program_run(ci_program *program, char *const *slots, char *scratch, int32_t threads, double *seconds) {
+void ci_program_run(ci_program *program, char *const *slots, char *scratch, int32_t threads,
+                    double *seconds) {
     team shared = {.program = program, .slots = slots, .scratch = scratch, .seconds = seconds};
     atomic_init(&shared.barrier.arrived, 0);
     atomic_init(&shared.barrier.generation, 0);

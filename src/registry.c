@@ -4,7 +4,8 @@
 #include "conv_infer/microkernel.h"
 
 /* Prototypes. */
-#define CI_KERNEL(operation, variant, isa, mr, nr, k_step) ci_##operation##_fn ci_##operation##_##variant##_##isa;
+#define CI_KERNEL(operation, variant, isa, mr, nr, k_step)                                                   \
+    ci_##operation##_fn ci_##operation##_##variant##_##isa;
 #include "kernels.def"
 #undef CI_KERNEL
 
@@ -19,14 +20,14 @@
 #define ISA_i8mm CI_ISA_I8MM
 
 static const ci_kernel kernels[] = {
-#define CI_KERNEL(operation, variant, isa, mr, nr, k_step)                                                           \
-    {"ci_" #operation "_" #variant "_" #isa,                                                                         \
-     CI_OPERATION_##operation,                                                                                       \
-     #variant,                                                                                                       \
-     ISA_##isa,                                                                                                      \
-     mr,                                                                                                             \
-     nr,                                                                                                             \
-     k_step,                                                                                                         \
+#define CI_KERNEL(operation, variant, isa, mr, nr, k_step)                                                   \
+    {"ci_" #operation "_" #variant "_" #isa,                                                                 \
+     CI_OPERATION_##operation,                                                                               \
+     #variant,                                                                                               \
+     ISA_##isa,                                                                                              \
+     mr,                                                                                                     \
+     nr,                                                                                                     \
+     k_step,                                                                                                 \
      (ci_any_fn *)ci_##operation##_##variant##_##isa},
 #include "kernels.def"
 #undef CI_KERNEL

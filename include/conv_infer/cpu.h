@@ -1,5 +1,5 @@
-/* Instruction sets: which were built into this library, which this CPU (and its operating system) has, and which
- * may be used. "Built" and "present" are kept apart, and CONV_INFER_ISA can only take away. */
+/* Instruction sets: which were built into this library, which this CPU (and its operating system) has, and
+ * which may be used. "Built" and "present" are kept apart, and CONV_INFER_ISA can only take away. */
 #ifndef CONV_INFER_CPU_H
 #define CONV_INFER_CPU_H
 
@@ -9,7 +9,8 @@
 extern "C" {
 #endif
 
-/* In order of preference within one architecture: a kernel of a later set is taken before one of an earlier. */
+/* In order of preference within one architecture: a kernel of a later set is taken before one of an earlier.
+ */
 typedef enum {
     CI_ISA_SCALAR = 0,
     CI_ISA_AVX2,       /* AVX2, FMA, F16C */
@@ -31,7 +32,8 @@ const char *ci_isa_name(ci_isa isa);
 /* The set with this name, or CI_ISA_COUNT where there is none. */
 ci_isa ci_isa_from_name(const char *name);
 
-/* Sets as bits (CI_ISA_BIT): compiled in; offered by this machine; all that a set implies, itself included. */
+/* Sets as bits (CI_ISA_BIT): compiled in; offered by this machine; all that a set implies, itself included.
+ */
 uint32_t ci_isa_built(void);
 uint32_t ci_isa_present(void);
 uint32_t ci_isa_implied(ci_isa isa);

@@ -11,14 +11,15 @@
  *     ...                                                     [ ...               ]
  *
  * so that one table of row offsets and one of depth offsets express plain matrices (a_row[m] = m * lda,
- * a_depth[k] = k), the fixed-offset rows of the reusable im2row buffer (lda = stride * kernel_width * channels, shorter
- * than a row: rows overlap), windows read in place (kernel_height runs of kernel_width * channels), dilated, grouped and
- * shuffled channels (any table), planar inputs, and output rows that wrap around image borders. All offsets are in
- * elements. A tail of rows or columns is the kernel's own business.
+ * a_depth[k] = k), the fixed-offset rows of the reusable im2row buffer (lda = stride * kernel_width *
+ * channels, shorter than a row: rows overlap), windows read in place (kernel_height runs of kernel_width *
+ * channels), dilated, grouped and shuffled channels (any table), planar inputs, and output rows that wrap
+ * around image borders. All offsets are in elements. A tail of rows or columns is the kernel's own business.
  *
- * Preconditions, checked by those who call: every offset lies inside its buffer; a, c and residual have the alignment of
- * their element type only; b and bias are aligned to 64 bytes and hold whole panels (bias nr values, zero beyond the
- * last column); c overlaps neither a nor b, and is residual itself or disjoint from it. Kernels cannot fail.
+ * Preconditions, checked by those who call: every offset lies inside its buffer; a, c and residual have the
+ * alignment of their element type only; b and bias are aligned to 64 bytes and hold whole panels (bias nr
+ * values, zero beyond the last column); c overlaps neither a nor b, and is residual itself or disjoint from
+ * it. Kernels cannot fail.
  */
 #ifndef CONV_INFER_MICROKERNEL_H
 #define CONV_INFER_MICROKERNEL_H
@@ -30,14 +31,15 @@
 extern "C" {
 #endif
 
-/* One panel of a float32 GEMM: rows x (at most nr) columns. Packed B: [depth][nr], columns beyond the last zero. */
+/* One panel of a float32 GEMM: rows x (at most nr) columns. Packed B: [depth][nr], columns beyond the last
+ * zero. */
 typedef struct {
     int32_t rows;
     int32_t columns; /* 1 .. nr */
     int32_t depth;   /* >= 1 */
     const float *a;
-    const int32_t *a_row;   /* [rows] */
-    const int32_t *a_depth; /* [depth] */
+    const int32_t *a_row;    /* [rows] */
+    const int32_t *a_depth;  /* [depth] */
     int32_t a_is_contiguous; /* a_depth[k] == k for every k: a kernel may load runs of a */
     const float *b;
     const float *bias; /* [nr] */
@@ -76,8 +78,8 @@ const ci_kernel *ci_kernels(int32_t *count);
 /* The name of an operation, as in kernels.def. */
 const char *ci_operation_name(ci_operation operation);
 
-/* The kernel of an operation and variant with the best instruction set among `allowed`; never NULL for an operation
- * whose scalar kernel has that variant. */
+/* The kernel of an operation and variant with the best instruction set among `allowed`; never NULL for an
+ * operation whose scalar kernel has that variant. */
 const ci_kernel *ci_kernel_find(ci_operation operation, const char *variant, uint32_t allowed);
 
 #ifdef __cplusplus

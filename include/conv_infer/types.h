@@ -20,9 +20,9 @@ typedef enum {
     CI_ERROR_UNSUPPORTED, /* legal, but not built */
 } ci_status;
 
-/* A view of NHWC images: element (n, y, x, c) lies at n * image_stride + y * row_stride + x * pixel_stride + c.
- * Channels are contiguous. Strides are in elements. A view may be the inside of a padded image or some of the
- * channels of a wider one. */
+/* A view of NHWC images: element (n, y, x, c) lies at n * image_stride + y * row_stride + x * pixel_stride +
+ * c. Channels are contiguous. Strides are in elements. A view may be the inside of a padded image or some of
+ * the channels of a wider one. */
 typedef struct {
     int32_t images, height, width, channels;
     int64_t image_stride, row_stride, pixel_stride;
@@ -74,8 +74,8 @@ typedef struct {
     float alpha, beta;
 } ci_activation;
 
-/* The last activation that the epilogues of the GEMM and depthwise kernels apply in registers; the ones after it
- * run over the finished rows while they are in cache. */
+/* The last activation that the epilogues of the GEMM and depthwise kernels apply in registers; the ones after
+ * it run over the finished rows while they are in cache. */
 #define CI_ACTIVATION_LAST_FUSED CI_ACTIVATION_HARD_SIGMOID
 
 #ifdef __cplusplus

@@ -1,4 +1,5 @@
-/* float32 GEMM, 4 rows x 4 columns, portable C: the reference that is always there. Sums run over depth in order. */
+/* float32 GEMM, 4 rows x 4 columns, portable C: the reference that is always there. Sums run over depth in
+ * order. */
 #include "conv_infer/microkernel.h"
 
 static float activate(float x, const ci_activation *activation) {

@@ -1,0 +1,196 @@
+"""Emits convolutions: depthwise and narrow groups through kernels of their own, everything else as a GEMM."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import _core
+from ..graph import Node
+from ..planner.tiling import FLOAT_BYTES, Panel, plan_rows, split_columns
+from .activations import FUSED_KINDS, activation_triple
+from .context import NO_BUFFER, EmitContext, StepInfo, View
+
+
+class Geometry:
+    """The sizes of one convolution. Strides of the input are in elements: one output pixel on, one tap on."""
+
+    __slots__ = (
+        "channels_per_group",
+        "columns_per_group",
+        "depth",
+        "groups",
+        "height",
+        "images",
+        "kernel",
+        "width",
+    )
+
+    def __init__(self, weights: np.ndarray, groups: int, output: View):
+        columns, kernel_height, kernel_width, channels = weights.shape
+        self.groups = groups
+        self.columns_per_group = columns // groups
+        self.channels_per_group = channels
+        self.kernel = (kernel_height, kernel_width)
+        self.depth = kernel_height * kernel_width * channels
+        self.images, self.height, self.width = output.shape[:3]
+
+    @property
+    def rows(self) -> int:
+        return self.images * self.height * self.width
+
+    @property
+    def macs(self) -> int:
+        return self.rows * self.groups * self.columns_per_group * self.depth
+
+
+def emit_conv(ctx: EmitContext, node: Node) -> StepInfo:
+    """conv_infer.Conv: NHWC (or planar NCHW) float32, OHWI weights; ONNX Conv, operator sets 1 to 22."""
+    activation = node.attrs.get("activation")
+    is_fused = activation is None or activation[0] in FUSED_KINDS
+    info = emit_gemm_conv(ctx, node, activation if is_fused else None)
+    if not is_fused:
+        from .elementwise import emit_activation_over
+
+        emit_activation_over(ctx, ctx.view(node.outputs[0]), activation)
+    return info
+
+
+def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None) -> StepInfo:
+    source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
+    weights = ctx.constant(node.inputs[1])
+    residual = ctx.optional_view(node, 3)
+    geometry = Geometry(weights, node.attrs["groups"], output)
+    strides = input_strides(source, node.attrs.get("input_layout", "NHWC"))
+    tables, group_offsets = depth_tables(node, geometry, strides)
+    reads_runs = len(tables) == 1 and np.array_equal(tables[0], np.arange(geometry.depth))
+
+    cut = split_columns(geometry.columns_per_group, geometry.depth, reads_runs, ctx.allowed)
+    panels, weights_ref, bias_ref, weight_bytes = pack_panels(ctx, node, geometry, cut, group_offsets, len(tables))
+    step_y, step_x = node.attrs["strides"]
+    top, left = node.attrs["pads"][:2]
+    image, row, pixel, _ = strides
+    row_bytes = (
+        max(1, geometry.groups * geometry.channels_per_group * min(step_y * step_x, geometry.depth)) * FLOAT_BYTES
+    )
+    rows = plan_rows(
+        geometry.rows,
+        row_bytes,
+        len(panels),
+        geometry.macs,
+        ctx.threads,
+        max(panel.kernel.mr for panel in cut),
+        _core.cache_sizes()[1],
+    )
+    _core.add_conv(
+        ctx.program,
+        input=source.moved(-(top * row + left * pixel)),
+        weights=weights_ref,
+        bias=bias_ref,
+        output=output.ref,
+        residual=residual.ref if residual else NO_BUFFER,
+        output_shape=output.shape[:3],
+        input_strides=(image, step_y * row, step_x * pixel),
+        output_strides=output.strides[:3],
+        residual_strides=residual.strides[:3] if residual else (0, 0, 0),
+        depth_offsets=tables,
+        panels=panels,
+        activation=activation_triple(activation),
+        rows_per_task=rows.rows_per_task,
+        panels_per_task=rows.panels_per_task,
+        prefetch_bytes=0,
+    )
+    return StepInfo(
+        kernel=" ".join(dict.fromkeys(panel.kernel.name for panel in cut)),
+        lowering="in place" if geometry.kernel != (1, 1) else "direct",
+        macs=geometry.macs,
+        weight_bytes=weight_bytes,
+    )
+
+
+def input_strides(source: View, layout: str) -> tuple[int, int, int, int]:
+    """(image, row, pixel, channel) in elements."""
+    if layout == "NCHW":
+        image, channel, row, pixel = source.strides
+        return image, row, pixel, channel
+    return source.strides  # type: ignore[return-value]
+
+
+def depth_tables(
+    node: Node, geometry: Geometry, strides: tuple[int, int, int, int]
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Where the elements of a patch lie, from its first one, in the order (ky, kx, channel) of the packed weights.
+
+    Returns int32 [tables, depth] and, for each group, which table it uses and the offset of its first channel. Groups
+    whose tables are equal but for that offset share one.
+    """
+    _, row, pixel, channel = strides
+    dilation_y, dilation_x = node.attrs["dilations"]
+    kernel_height, kernel_width = geometry.kernel
+    taps = (
+        np.arange(kernel_height)[:, None, None] * (dilation_y * row)
+        + np.arange(kernel_width)[None, :, None] * (dilation_x * pixel)
+    ).astype(np.int64)
+    count = geometry.channels_per_group
+    chosen = node.attrs.get("input_channels")
+    if chosen is None:
+        tables = (taps + np.arange(count) * channel).reshape(1, -1)
+        return tables.astype(np.int32), [(0, group * count * channel) for group in range(geometry.groups)]
+    found: dict[bytes, int] = {}
+    tables_list, groups = [], []
+    for group in range(geometry.groups):
+        channels = np.asarray(chosen[group * count : (group + 1) * count], np.int64)
+        first = int(channels[0])
+        table = (taps + (channels - first) * channel).reshape(-1).astype(np.int32)
+        index = found.setdefault(table.tobytes(), len(tables_list))
+        if index == len(tables_list):
+            tables_list.append(table)
+        groups.append((index, first * channel))
+    return np.stack(tables_list), groups
+
+
+def pack_panels(
+    ctx: EmitContext,
+    node: Node,
+    geometry: Geometry,
+    cut: list[Panel],
+    group_offsets: list[tuple[int, int]],
+    table_count: int,
+) -> tuple[list[tuple], tuple[int, int], tuple[int, int], int]:
+    """The panels of all groups in the order in which the step reads them; reserves their weights and biases."""
+    weights = ctx.constant(node.inputs[1])
+    bias_name = node.inputs[2] if len(node.inputs) > 2 else ""
+    bias = ctx.constant(bias_name) if bias_name else None
+    columns = geometry.columns_per_group
+    offsets, total = [], 0
+    for panel in cut:
+        offsets.append(total)
+        total += _core.packed_gemm_f32_elems(panel.kernel, geometry.depth)
+    padded_bias = np.zeros((geometry.groups, sum(panel.kernel.nr for panel in cut)), np.float32)
+    if bias is not None:
+        place = 0
+        grouped = bias.reshape(geometry.groups, columns)
+        for panel in cut:
+            padded_bias[:, place : place + panel.columns] = grouped[:, panel.first : panel.first + panel.columns]
+            place += panel.kernel.nr
+
+    def fill(memory: _core.Memory, offset: int) -> None:
+        rows = np.ascontiguousarray(weights, np.float32).reshape(geometry.groups, columns, geometry.depth)
+        for group in range(geometry.groups):
+            for panel, start in zip(cut, offsets, strict=True):
+                _core.pack_gemm_f32(
+                    panel.kernel,
+                    rows[group, panel.first : panel.first + panel.columns],
+                    memory,
+                    offset + (group * total + start) * FLOAT_BYTES,
+                )
+        ctx.release(weights)
+
+    key = (node.inputs[1], *(panel.kernel.name for panel in cut))
+    weight_bytes = geometry.groups * total * FLOAT_BYTES
+    weights_ref = ctx.reserve_weights(weight_bytes, fill, key)
+    panels = [
+        (panel.kernel, group * columns + panel.first, panel.columns, table, offset, group * total + start)
+        for group, (table, offset) in enumerate(group_offsets)
+        for panel, start in zip(cut, offsets, strict=True)
+    ]
+    return panels, weights_ref, ctx.add_weights(padded_bias), weight_bytes

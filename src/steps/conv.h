@@ -1,0 +1,44 @@
+/* Convolution as a GEMM over output pixels, float32: dense or grouped, any window, read in place. */
+#ifndef CI_STEPS_CONV_H
+#define CI_STEPS_CONV_H
+
+#include "conv_infer/microkernel.h"
+#include "conv_infer/program.h"
+#include "rows.h"
+
+/* One panel of output channels. All offsets in elements. */
+typedef struct {
+    const ci_kernel *kernel; /* gemm_f32 or gemm_dot_f32 */
+    int32_t first_column;    /* of the output's channels */
+    int32_t columns;
+    int32_t depth_table;  /* which table of depth offsets */
+    int64_t input_offset; /* of the panel's group in the input's channels */
+    int64_t weights_offset;
+    int32_t reads_runs; /* set by ci_add_conv: the table is 0, 1, 2, ... */
+} ci_conv_panel;
+
+typedef struct {
+    ci_ref input;   /* of the first element of the first window (which may lie in the padding) */
+    ci_ref weights; /* packed panels */
+    ci_ref bias;    /* of the panels, nr of each in turn */
+    ci_ref output;
+    ci_ref residual;               /* CI_SLOT_NONE: none */
+    int32_t images, height, width; /* of the output */
+    ci_row_strides input_strides;  /* from one window to the next */
+    ci_row_strides output_strides, residual_strides;
+    int32_t depth;
+    int32_t depth_tables;
+    const int32_t *depth_offsets; /* [depth_tables][depth] */
+    int32_t panels;
+    const ci_conv_panel *panel;
+    ci_activation activation; /* at most CI_ACTIVATION_LAST_FUSED */
+    int32_t rows_per_task;
+    int32_t panels_per_task;
+    int64_t prefetch_bytes; /* of the next panel's weights to draw into L2 ahead of time; 0: none */
+} ci_conv;
+
+/* Checks that every element that a window, a panel or an output pixel touches lies in its buffer, and appends
+ * the step. Answers CI_ERROR_ARGUMENT, CI_ERROR_BOUNDS, CI_ERROR_OVERFLOW or CI_ERROR_MEMORY otherwise. */
+ci_status ci_add_conv(ci_program *program, const ci_conv *conv);
+
+#endif
