@@ -18,6 +18,11 @@ ONNX = ""  # the default operator domain, "ai.onnx"
 MICROSOFT = "com.microsoft"
 INTERNAL = "conv_infer"  # operators that only passes create: channels-last, fused
 
+# Attribute of a node with subgraphs (If, Loop, Scan): the names by which its subgraphs know the tensors of the outer
+# graph that they read. The node lists those tensors too, as its last inputs and in the same order, so that a node's
+# inputs are always all it reads and a pass may rename them.
+CAPTURES = "captures"
+
 Dim = int | str | None  # a size, a symbol's name, or unknown
 Shape = tuple[Dim, ...]
 

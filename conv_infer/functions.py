@@ -1,0 +1,165 @@
+"""Local functions: a model may define operators of its own as graphs; they are replaced by their bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from .attributes import AttributeReference
+from .errors import ModelError, UnsupportedError
+from .graph import ONNX, Graph, Node
+
+_MAX_DEPTH = 64  # of functions calling functions
+_MAX_NODES = 1_000_000  # functions that call one another can describe graphs without bound in a few bytes
+
+
+class Function:
+    """A FunctionProto; the name carries the overload, and `attrs` holds the default values of its attributes."""
+
+    __slots__ = ("domain", "name", "inputs", "outputs", "attrs", "nodes")
+
+    def __init__(
+        self,
+        domain: str,
+        name: str,
+        inputs: list[str],
+        outputs: list[str],
+        attrs: dict[str, Any],
+        nodes: list[Node],
+    ):
+        self.domain = domain
+        self.name = name
+        self.inputs = inputs
+        self.outputs = outputs
+        self.attrs = attrs
+        self.nodes = nodes
+
+
+def inline_functions(graph: Graph, functions: list[Function]) -> Graph:
+    """The graph with every call of a local function replaced by the function's nodes, subgraphs included."""
+    return _Inliner(functions, graph).graph(graph, 0)
+
+
+class _Inliner:
+    def __init__(self, functions: list[Function], graph: Graph):
+        self.functions: dict[tuple[str, str], Function] = {}
+        for function in functions:
+            if (function.domain, function.name) in self.functions:
+                raise ModelError(f"the model defines function '{function.domain}.{function.name}' twice")
+            self.functions[function.domain, function.name] = function
+        self.taken: set[str] = set()
+        self.active: list[Function] = []
+        self.written = 0
+        self.version = graph.opsets.get(ONNX, 13)
+        _collect_names(graph, self.taken)
+
+    def graph(self, graph: Graph, depth: int) -> Graph:
+        inlined = graph.with_nodes([])
+        for node in graph.nodes:
+            self._expand(node, inlined.nodes, depth)
+        return inlined
+
+    def _expand(self, node: Node, nodes: list[Node], depth: int) -> None:
+        function = self.functions.get((node.domain, node.op))
+        if function is None:
+            self.written += 1
+            if self.written > _MAX_NODES:
+                raise UnsupportedError(f"the model's local functions expand to more than {_MAX_NODES} nodes")
+            nodes.append(self._with_inlined_subgraphs(node, depth))
+            return
+        if function in self.active:
+            raise ModelError(f"function '{function.domain}.{function.name}' calls itself")
+        if depth >= _MAX_DEPTH:
+            raise UnsupportedError(f"functions call one another more than {_MAX_DEPTH} deep")
+        if len(node.inputs) > len(function.inputs) or len(node.outputs) > len(function.outputs):
+            raise ModelError(
+                f"node '{node.label}' gives {len(node.inputs)} inputs and takes {len(node.outputs)} outputs, but "
+                f"function '{function.domain}.{function.name}' has {len(function.inputs)} and {len(function.outputs)}"
+            )
+        self.active.append(function)
+        names = dict.fromkeys(function.inputs, "") | dict(zip(function.inputs, node.inputs, strict=False))
+        passed_on: list[tuple[str, str]] = []
+        for formal, actual in zip(function.outputs, node.outputs, strict=False):
+            if formal in function.inputs:
+                passed_on.append((names[formal], actual))
+            elif actual:
+                names[formal] = actual
+        self._give_names((name for inner in function.nodes for name in inner.outputs), names, node.label)
+        attrs = {**function.attrs, **node.attrs}
+        for inner in function.nodes:
+            self._expand(self._renamed(inner, names, attrs, node.label), nodes, depth + 1)
+        for value, actual in passed_on:
+            nodes.append(Node("Identity", [value], [actual], name=node.label, version=self.version))
+        self.active.pop()
+
+    def _with_inlined_subgraphs(self, node: Node, depth: int) -> Node:
+        if not any(isinstance(value, Graph) for value in node.attrs.values()):
+            return node
+        if depth >= _MAX_DEPTH:
+            raise UnsupportedError(f"functions call one another more than {_MAX_DEPTH} deep")
+        attrs = {
+            name: self.graph(value, depth + 1) if isinstance(value, Graph) else value
+            for name, value in node.attrs.items()
+        }
+        return node.replace(attrs=attrs)
+
+    def _renamed(self, node: Node, names: dict[str, str], attrs: dict[str, Any], prefix: str) -> Node:
+        """A node of a function's body for one call: tensors renamed, attribute references filled in."""
+        filled = {}
+        for name, value in node.attrs.items():
+            if isinstance(value, AttributeReference):
+                if value.name not in attrs:
+                    continue  # the caller left an optional attribute out
+                value = attrs[value.name]
+            elif isinstance(value, Graph):
+                value = self._renamed_graph(value, names, attrs, prefix)
+            filled[name] = value
+        return node.replace(
+            inputs=[self._name(name, names, prefix) for name in node.inputs],
+            outputs=[self._name(name, names, prefix) for name in node.outputs],
+            attrs=filled,
+            name=f"{prefix}/{node.label}",
+        )
+
+    def _renamed_graph(self, graph: Graph, names: dict[str, str], attrs: dict[str, Any], prefix: str) -> Graph:
+        # Its own names get fresh ones too: a captured tensor's new name must not meet them.
+        own = {*graph.inputs, *graph.constants, *(name for node in graph.nodes for name in node.outputs)}
+        inner = {name: given for name, given in names.items() if name not in own}
+        self._give_names(own, inner, prefix)
+        nodes = [self._renamed(node, inner, attrs, prefix) for node in graph.nodes]
+
+        def new(name: str) -> str:
+            return self._name(name, inner, prefix)
+
+        return Graph(
+            nodes,
+            [new(name) for name in graph.inputs],
+            [new(name) for name in graph.outputs],
+            {new(name): value for name, value in graph.types.items()},
+            {new(name): value for name, value in graph.constants.items()},
+            graph.opsets,
+            graph.name,
+        )
+
+    def _give_names(self, inner: Iterable[str], names: dict[str, str], prefix: str) -> None:
+        for name in inner:
+            if name and name not in names:
+                fresh = f"{prefix}/{name}"
+                if fresh in self.taken:
+                    fresh = f"{fresh}.{len(self.taken)}"
+                while fresh in self.taken:
+                    fresh += "."
+                self.taken.add(fresh)
+                names[name] = fresh
+
+    def _name(self, name: str, names: dict[str, str], prefix: str) -> str:
+        return names.get(name, f"{prefix}/{name}") if name else ""
+
+
+def _collect_names(graph: Graph, names: set[str]) -> None:
+    names.update(graph.inputs, graph.constants)
+    for node in graph.nodes:
+        names.update(node.outputs)
+        for value in node.attrs.values():
+            if isinstance(value, Graph):
+                _collect_names(value, names)

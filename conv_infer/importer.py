@@ -1,0 +1,414 @@
+"""From the bytes of a `.onnx` file to a `Model`.
+
+`read_model` decodes the file (this module, with tensors.py and attributes.py), inlines the model's local functions
+(functions.py), then checks and orders the graph (structure.py). Nothing in the file is trusted: counts, sizes, names
+and ranges are checked before they are used, and `value_info` is not read at all, because shapes are inferred anew.
+
+Source: the protobuf messages of onnx/onnx.proto, IR versions 3 and up.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .attributes import read_attribute
+from .element_types import element_dtype, element_name
+from .errors import ModelError, UnsupportedError
+from .external import ExternalData
+from .functions import Function, inline_functions
+from .graph import CAPTURES, ONNX, Dim, Graph, Node, TensorType
+from .model import Model, ValueInfo
+from .source import Source, open_source
+from .structure import settle
+from .tensors import MAX_RANK, Unsupported, read_entry, read_tensor
+from .wire import LENGTH_DELIMITED, VARINT, Data, fields, key, signed, text
+
+OLDEST_IR = 3
+OLDEST_OPSET, NEWEST_OPSET = 6, 28
+_MAX_DEPTH = 32  # of graphs inside graphs
+
+_IR_VERSION = key(1, VARINT)
+_PRODUCER_NAME = key(2, LENGTH_DELIMITED)
+_PRODUCER_VERSION = key(3, LENGTH_DELIMITED)
+_MODEL_DOMAIN = key(4, LENGTH_DELIMITED)
+_MODEL_VERSION = key(5, VARINT)
+_MODEL_DOC = key(6, LENGTH_DELIMITED)
+_MODEL_GRAPH = key(7, LENGTH_DELIMITED)
+_OPSET_IMPORT = key(8, LENGTH_DELIMITED)
+_METADATA = key(14, LENGTH_DELIMITED)
+_FUNCTIONS = key(25, LENGTH_DELIMITED)
+
+_GRAPH_NODE = key(1, LENGTH_DELIMITED)
+_GRAPH_NAME = key(2, LENGTH_DELIMITED)
+_GRAPH_INITIALIZER = key(5, LENGTH_DELIMITED)
+_GRAPH_DOC = key(10, LENGTH_DELIMITED)
+_GRAPH_INPUT = key(11, LENGTH_DELIMITED)
+_GRAPH_OUTPUT = key(12, LENGTH_DELIMITED)
+_GRAPH_SPARSE = key(15, LENGTH_DELIMITED)
+
+_NODE_INPUT = key(1, LENGTH_DELIMITED)
+_NODE_OUTPUT = key(2, LENGTH_DELIMITED)
+_NODE_NAME = key(3, LENGTH_DELIMITED)
+_NODE_OP = key(4, LENGTH_DELIMITED)
+_NODE_ATTRIBUTE = key(5, LENGTH_DELIMITED)
+_NODE_DOMAIN = key(7, LENGTH_DELIMITED)
+_NODE_OVERLOAD = key(8, LENGTH_DELIMITED)
+
+_TYPE_KINDS = {4: "a sequence", 5: "a map", 7: "an opaque value", 8: "a sparse tensor", 9: "an optional value"}
+
+Opsets = dict[str, int]
+
+
+def read_model(model: Any) -> Model:
+    """Imports a model given as a path, bytes, or an object with `SerializeToString` (an onnx.ModelProto).
+
+    Raises `ModelError` for a damaged or contradictory model, `UnsupportedError` (all reasons at once) for a legal one
+    that asks for what conv_infer does not do, `InputError` for an argument of another kind, and OSError (such as
+    FileNotFoundError) as `open` does.
+    """
+    source = open_source(model)
+    try:
+        return _Decoder(source).model()
+    except ModelError as error:
+        kind = source.mistaken_for()
+        if kind:
+            raise ModelError(f"{source.name} is not an ONNX model: it looks like {kind}") from error
+        if source.path is not None:
+            raise ModelError(f"{source.name}: {error}") from error
+        raise
+
+
+class _Declared:
+    """A ValueInfoProto: `type` is None where the model leaves it out."""
+
+    __slots__ = ("name", "type")
+
+    def __init__(self, name: str, type_: TensorType | Unsupported | None):
+        self.name = name
+        self.type = type_
+
+
+class _Decoder:
+    """Decodes the messages of one model; ranges are byte positions in its data."""
+
+    def __init__(self, source: Source):
+        self.source = source
+        self.data: Data = source.data
+        self.external = ExternalData(source)
+        self.depth = 0
+
+    def model(self) -> Model:
+        data, model = self.data, Model(self.source)
+        graphs: list[tuple[int, int]] = []
+        imports: list[tuple[str, int]] = []
+        functions: list[tuple[int, int]] = []
+        for found, value, last in fields(data, 0, len(data)):
+            if found == _IR_VERSION:
+                model.ir_version = signed(value)
+            elif found == _PRODUCER_NAME:
+                model.producer_name = text(data, value, last)
+            elif found == _PRODUCER_VERSION:
+                model.producer_version = text(data, value, last)
+            elif found == _MODEL_DOMAIN:
+                model.domain = text(data, value, last)
+            elif found == _MODEL_VERSION:
+                model.version = signed(value)
+            elif found == _MODEL_DOC:
+                model.doc = text(data, value, last)
+            elif found == _MODEL_GRAPH:
+                graphs.append((value, last))
+            elif found == _OPSET_IMPORT:
+                imports.append(self.opset(value, last))
+            elif found == _METADATA:
+                name, content = read_entry(data, value, last)
+                model.metadata[name] = content
+            elif found == _FUNCTIONS:
+                functions.append((value, last))
+        if len(graphs) != 1:
+            raise ModelError(f"this is not an ONNX model: it holds {len(graphs) or 'no'} graphs")
+        if model.ir_version < 1:
+            raise ModelError(f"this is not an ONNX model: its IR version is {model.ir_version or 'missing'}")
+        if model.ir_version < OLDEST_IR:
+            raise UnsupportedError(
+                f"the model has IR version {model.ir_version}; supported are {OLDEST_IR} and up: convert it with a "
+                "newer exporter or onnx.version_converter"
+            )
+        model.opsets = _checked_opsets(imports)
+        self._graph(model, graphs[0], functions)
+        return model
+
+    def _graph(self, model: Model, span: tuple[int, int], functions: list[tuple[int, int]]) -> None:
+        graph, inputs, outputs, model.graph_doc = self.graph(*span, model.opsets)
+        if functions:
+            graph = inline_functions(graph, [self.function(first, last, model.opsets) for first, last in functions])
+        problems: list[str] = []
+        model.graph, missing = settle(graph, problems)
+        if missing:
+            raise _undefined(model.graph, missing[0])
+        if not graph.outputs:
+            raise ModelError(f"graph '{graph.name}' has no outputs")
+        if len(set(graph.outputs)) < len(graph.outputs):
+            twice = next(name for name in graph.outputs if graph.outputs.count(name) > 1)
+            raise ModelError(f"graph '{graph.name}' has two outputs named '{twice}'")
+        for declared in inputs:
+            if declared.name in model.graph.inputs:
+                if declared.type is None:
+                    raise ModelError(f"graph input '{declared.name}' has no type")
+                model.inputs.append(_value_info("input", declared, problems))
+        model.outputs = [_value_info("output", declared, problems) for declared in outputs]
+        if problems:
+            raise UnsupportedError("\n".join(problems))
+
+    def opset(self, start: int, end: int) -> tuple[str, int]:
+        domain, version = ONNX, 0
+        for found, value, last in fields(self.data, start, end):
+            if found == key(1, LENGTH_DELIMITED):
+                domain = text(self.data, value, last)
+            elif found == key(2, VARINT):
+                version = signed(value)
+        return ONNX if domain == "ai.onnx" else domain, version
+
+    def function(self, start: int, end: int, model_opsets: Opsets) -> Function:
+        data = self.data
+        name = domain = overload = ""
+        inputs: list[str] = []
+        outputs: list[str] = []
+        defaults: dict[str, Any] = {}
+        nodes: list[tuple[int, int]] = []
+        imports: list[tuple[str, int]] = []
+        for found, value, last in fields(data, start, end):
+            if found == key(1, LENGTH_DELIMITED):
+                name = text(data, value, last)
+            elif found == key(4, LENGTH_DELIMITED):
+                inputs.append(text(data, value, last))
+            elif found == key(5, LENGTH_DELIMITED):
+                outputs.append(text(data, value, last))
+            elif found == key(7, LENGTH_DELIMITED):
+                nodes.append((value, last))
+            elif found == key(9, LENGTH_DELIMITED):
+                imports.append(self.opset(value, last))
+            elif found == key(10, LENGTH_DELIMITED):
+                domain = text(data, value, last)
+            elif found == key(11, LENGTH_DELIMITED):
+                attribute, content = read_attribute(data, value, last, self.external, self._no_graph)
+                defaults[attribute] = content
+            elif found == key(13, LENGTH_DELIMITED):
+                overload = text(data, value, last)
+        opsets = _checked_opsets(imports) if imports else model_opsets
+        return Function(
+            ONNX if domain == "ai.onnx" else domain,
+            _function_name(name, overload),
+            inputs,
+            outputs,
+            defaults,
+            [self.node(first, last, opsets) for first, last in nodes],
+        )
+
+    def graph(self, start: int, end: int, opsets: Opsets) -> tuple[Graph, list[_Declared], list[_Declared], str]:
+        data = self.data
+        name = doc = ""
+        nodes: list[Node] = []
+        inputs: list[_Declared] = []
+        outputs: list[_Declared] = []
+        constants: dict[str, Any] = {}
+        types: dict[str, Any] = {}
+        self.depth += 1
+        if self.depth > _MAX_DEPTH:
+            raise ModelError(f"graphs lie more than {_MAX_DEPTH} deep inside one another")
+        for found, first, last in fields(data, start, end):
+            if found == _GRAPH_NODE:
+                nodes.append(self.node(first, last, opsets))
+            elif found == _GRAPH_INITIALIZER:
+                tensor, array = read_tensor(data, first, last, self.external)
+                _add_initializer(constants, types, tensor, array)
+            elif found == _GRAPH_INPUT:
+                inputs.append(self.value_info(first, last))
+            elif found == _GRAPH_OUTPUT:
+                outputs.append(self.value_info(first, last))
+            elif found == _GRAPH_NAME:
+                name = text(data, first, last)
+            elif found == _GRAPH_DOC:
+                doc = text(data, first, last)
+            elif found == _GRAPH_SPARSE:
+                _add_initializer(constants, types, self.sparse_name(first, last), Unsupported("is sparse"))
+        self.depth -= 1
+        seen: set[str] = set()
+        for declared in inputs:
+            if not declared.name:
+                raise ModelError(f"graph '{name}' has an input without a name")
+            if declared.name in seen:
+                raise ModelError(f"graph '{name}' has two inputs named '{declared.name}'")
+            seen.add(declared.name)
+            # Up to IR version 3 every initializer was listed as an input too; it is a constant all the same.
+            if declared.name not in constants and declared.type is not None:
+                types[declared.name] = declared.type
+        open_inputs = [declared.name for declared in inputs if declared.name not in constants]
+        output_names = [declared.name for declared in outputs]
+        return Graph(nodes, open_inputs, output_names, types, constants, opsets, name), inputs, outputs, doc
+
+    def node(self, start: int, end: int, opsets: Opsets) -> Node:
+        data = self.data
+        op = domain = name = overload = ""
+        inputs: list[str] = []
+        outputs: list[str] = []
+        attrs: dict[str, Any] = {}
+        for found, first, last in fields(data, start, end):
+            if found == _NODE_INPUT:
+                inputs.append(text(data, first, last))
+            elif found == _NODE_OUTPUT:
+                outputs.append(text(data, first, last))
+            elif found == _NODE_ATTRIBUTE:
+                try:
+                    attribute, value = read_attribute(
+                        data, first, last, self.external, lambda a, b: self.graph(a, b, opsets)[0]
+                    )
+                except ModelError as error:
+                    label = name or next(iter(outputs), "?")
+                    raise ModelError(f"node '{label}' ({op}): {error}") from error
+                if attribute in attrs:
+                    raise ModelError(f"node '{name or outputs}' ({op}): attribute '{attribute}' is given twice")
+                attrs[attribute] = value
+            elif found == _NODE_NAME:
+                name = text(data, first, last)
+            elif found == _NODE_OP:
+                op = text(data, first, last)
+            elif found == _NODE_DOMAIN:
+                domain = text(data, first, last)
+            elif found == _NODE_OVERLOAD:
+                overload = text(data, first, last)
+        if not op:
+            raise ModelError(f"node '{name}' names no operator (at byte {start})")
+        if domain == "ai.onnx":
+            domain = ONNX
+        return Node(
+            _function_name(op, overload),
+            inputs,
+            outputs,
+            attrs,
+            name=name,
+            domain=domain,
+            version=opsets.get(domain, 0),
+        )
+
+    def value_info(self, start: int, end: int) -> _Declared:
+        name = ""
+        declared: TensorType | Unsupported | None = None
+        try:
+            for found, first, last in fields(self.data, start, end):
+                if found == key(1, LENGTH_DELIMITED):
+                    name = text(self.data, first, last)
+                elif found == key(2, LENGTH_DELIMITED):
+                    declared = self.type(first, last)
+        except ModelError as error:
+            raise ModelError(f"input or output '{name}': {error}") from error
+        return _Declared(name, declared)
+
+    def type(self, start: int, end: int) -> TensorType | Unsupported | None:
+        for found, first, last in fields(self.data, start, end):
+            if found == key(1, LENGTH_DELIMITED):
+                return self.tensor_type(first, last)
+            if found >> 3 in _TYPE_KINDS:
+                return Unsupported(f"is {_TYPE_KINDS[found >> 3]}")
+        return None
+
+    def tensor_type(self, start: int, end: int) -> TensorType | Unsupported | None:
+        data_type = 0
+        shape: tuple[Dim, ...] | None = None
+        for found, first, last in fields(self.data, start, end):
+            if found == key(1, VARINT):
+                data_type = first
+            elif found == key(2, LENGTH_DELIMITED):
+                shape = self.shape(first, last)
+        if data_type == 0:
+            return None
+        dtype = element_dtype(data_type)
+        if dtype is None:
+            return Unsupported(f"has element type {element_name(data_type)}")
+        return TensorType(dtype, shape)
+
+    def shape(self, start: int, end: int) -> tuple[Dim, ...]:
+        dims: list[Dim] = []
+        for found, first, last in fields(self.data, start, end):
+            if found == key(1, LENGTH_DELIMITED):
+                dims.append(self.dim(first, last))
+                if len(dims) > MAX_RANK:
+                    raise ModelError(f"it has more than {MAX_RANK} dimensions")
+        return tuple(dims)
+
+    def dim(self, start: int, end: int) -> Dim:
+        size: Dim = None
+        for found, value, last in fields(self.data, start, end):
+            if found == key(1, VARINT):
+                number = signed(value)
+                if number < -1:
+                    raise ModelError(f"its shape has the size {number}")
+                size = None if number == -1 else number  # exporters write -1 for a size left open
+            elif found == key(2, LENGTH_DELIMITED):
+                size = text(self.data, value, last) or None
+        return size
+
+    def sparse_name(self, start: int, end: int) -> str:
+        for found, first, last in fields(self.data, start, end):
+            if found == key(1, LENGTH_DELIMITED):
+                for inner, begin, stop in fields(self.data, first, last):
+                    if inner == key(8, LENGTH_DELIMITED):
+                        return text(self.data, begin, stop)
+        return ""
+
+    def _no_graph(self, start: int, end: int) -> Graph:
+        raise ModelError("the default value of a function's attribute is a graph")
+
+
+def _function_name(name: str, overload: str) -> str:
+    return f"{name}:{overload}" if overload else name
+
+
+def _checked_opsets(imports: list[tuple[str, int]]) -> Opsets:
+    opsets: Opsets = {}
+    for domain, version in imports:
+        shown = domain or "ai.onnx"
+        if version < 1:
+            raise ModelError(f"the model imports version {version} of operator set '{shown}'")
+        if opsets.setdefault(domain, version) != version:
+            raise ModelError(f"the model imports operator set '{shown}' in versions {opsets[domain]} and {version}")
+        if domain == ONNX and not OLDEST_OPSET <= version <= NEWEST_OPSET:
+            raise UnsupportedError(
+                f"the model uses version {version} of operator set 'ai.onnx'; supported are {OLDEST_OPSET} to "
+                f"{NEWEST_OPSET}: convert it with onnx.version_converter, or export it anew"
+            )
+    if not opsets:
+        raise ModelError("the model imports no operator set (opset_import is missing)")
+    return opsets
+
+
+def _add_initializer(constants: dict[str, Any], types: dict[str, Any], name: str, array: Any) -> None:
+    if not name:
+        raise ModelError("an initializer has no name")
+    if name in constants:
+        raise ModelError(f"two initializers are named '{name}'")
+    constants[name] = array
+    if isinstance(array, np.ndarray):
+        types[name] = TensorType(array.dtype, array.shape)
+
+
+def _undefined(graph: Graph, name: str) -> ModelError:
+    reader = next((node for node in graph.nodes if name in node.inputs), None)
+    if reader is None:
+        return ModelError(f"graph output '{name}' is written by no node")
+    read = "a subgraph of it reads" if name in reader.attrs.get(CAPTURES, ()) else "it reads"
+    return ModelError(
+        f"node '{reader.label}' ({reader.op}): {read} '{name}', which is written by no node, and is neither a graph "
+        "input nor an initializer"
+    )
+
+
+def _value_info(role: str, declared: _Declared, problems: list[str]) -> ValueInfo:
+    if isinstance(declared.type, Unsupported):
+        problems.append(f"graph {role} '{declared.name}' {declared.type.reason}, which is not supported")
+        return ValueInfo(declared.name, None, None)
+    if declared.type is None:
+        return ValueInfo(declared.name, None, None)
+    shape = declared.type.shape
+    return ValueInfo(declared.name, declared.type.dtype, None if shape is None else list(shape))
