@@ -44,8 +44,8 @@ class ExternalData:
         folder = self._source.folder
         if folder is None:
             raise ModelError(
-                f"tensor '{tensor}': its data lies in the external file '{location}', which cannot be found for a model "
-                "given as bytes or ModelProto: give the model's path, or load it with its external data first"
+                f"tensor '{tensor}': its data lies in the external file '{location}', which cannot be found for a "
+                "model given as bytes or ModelProto: give the model's path, or load it with its external data first"
             )
         if not location:
             raise ModelError(f"tensor '{tensor}': its external data names no file")

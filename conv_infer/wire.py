@@ -69,7 +69,7 @@ def fields(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int]]:
                 if position > end:
                     raise damaged(position, f"field {found >> 3} runs past the end of its message")
                 yield found, value, position
-            elif wire_type == FIXED32 or wire_type == FIXED64:
+            elif wire_type in (FIXED32, FIXED64):
                 first = position
                 position += 4 if wire_type == FIXED32 else 8
                 if position > end:
