@@ -17,9 +17,9 @@
  * around image borders. All offsets are in elements. A tail of rows or columns is the kernel's own business.
  *
  * Preconditions, checked by those who call: every offset lies inside its buffer; a, c and residual have the
- * alignment of their element type only; b and bias are aligned to 64 bytes and hold whole panels (bias nr
- * values, zero beyond the last column); c overlaps neither a nor b, and is residual itself or disjoint from
- * it. Kernels cannot fail.
+ * alignment of their element type only, and so may b and bias, though b is read faster where it is aligned to
+ * 64 bytes; both hold whole panels (bias nr values, zero beyond the last column); c overlaps neither a nor b,
+ * and is residual itself or disjoint from it. Kernels cannot fail.
  */
 #ifndef CONV_INFER_MICROKERNEL_H
 #define CONV_INFER_MICROKERNEL_H
@@ -54,8 +54,24 @@ typedef struct {
 
 typedef void ci_gemm_f32_fn(const ci_gemm_f32_args *args);
 
+/* The same for panels of few columns (nr = 4) over rows whose depth is contiguous, with the vectors along
+ * depth: the columns past the last full vector of a wider panel. The arguments are the same but that
+ * a_is_contiguous must hold, a_depth is not read, and packed B is [nr][depth rounded up to CI_GEMM_DOT_STEP],
+ * zero beyond depth:
+ *
+ *     a_row[0] -> [ a a a a ... ]        b: [ n = 0 | depth values, zeros ]
+ *     a_row[1] -> [ a a a a ... ]   x       [ n = 1 | depth values, zeros ]
+ *     ...                                   [ ...                         ]
+ *
+ * No element of a beyond a row's depth is read. */
+#define CI_GEMM_DOT_STEP 16
+
+typedef void ci_gemm_dot_f32_fn(const ci_gemm_f32_args *args);
+
 /* What operation a kernel performs, and so which function type it has: X(name) stands for ci_<name>_fn. */
-#define CI_OPERATIONS(X) X(gemm_f32)
+#define CI_OPERATIONS(X)                                                                                     \
+    X(gemm_f32)                                                                                              \
+    X(gemm_dot_f32)
 
 #define CI_OPERATION_ENUMERATOR(name) CI_OPERATION_##name,
 typedef enum { CI_OPERATIONS(CI_OPERATION_ENUMERATOR) CI_OPERATION_COUNT } ci_operation;

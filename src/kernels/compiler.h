@@ -32,4 +32,24 @@
 #    define CI_PREFETCH_L2(address) ((void)(address))
 #endif
 
+/* X(1) X(2) ... X(count), for a count of 1 to 16 spelt as a number. */
+#define CI_FOR_EACH_UP_TO(count, X) CI_FOR_EACH_UP_TO_(count, X)
+#define CI_FOR_EACH_UP_TO_(count, X) CI_FOR_EACH_UP_TO_##count(X)
+#define CI_FOR_EACH_UP_TO_1(X) X(1)
+#define CI_FOR_EACH_UP_TO_2(X) CI_FOR_EACH_UP_TO_1(X) X(2)
+#define CI_FOR_EACH_UP_TO_3(X) CI_FOR_EACH_UP_TO_2(X) X(3)
+#define CI_FOR_EACH_UP_TO_4(X) CI_FOR_EACH_UP_TO_3(X) X(4)
+#define CI_FOR_EACH_UP_TO_5(X) CI_FOR_EACH_UP_TO_4(X) X(5)
+#define CI_FOR_EACH_UP_TO_6(X) CI_FOR_EACH_UP_TO_5(X) X(6)
+#define CI_FOR_EACH_UP_TO_7(X) CI_FOR_EACH_UP_TO_6(X) X(7)
+#define CI_FOR_EACH_UP_TO_8(X) CI_FOR_EACH_UP_TO_7(X) X(8)
+#define CI_FOR_EACH_UP_TO_9(X) CI_FOR_EACH_UP_TO_8(X) X(9)
+#define CI_FOR_EACH_UP_TO_10(X) CI_FOR_EACH_UP_TO_9(X) X(10)
+#define CI_FOR_EACH_UP_TO_11(X) CI_FOR_EACH_UP_TO_10(X) X(11)
+#define CI_FOR_EACH_UP_TO_12(X) CI_FOR_EACH_UP_TO_11(X) X(12)
+#define CI_FOR_EACH_UP_TO_13(X) CI_FOR_EACH_UP_TO_12(X) X(13)
+#define CI_FOR_EACH_UP_TO_14(X) CI_FOR_EACH_UP_TO_13(X) X(14)
+#define CI_FOR_EACH_UP_TO_15(X) CI_FOR_EACH_UP_TO_14(X) X(15)
+#define CI_FOR_EACH_UP_TO_16(X) CI_FOR_EACH_UP_TO_15(X) X(16)
+
 #endif

@@ -1,36 +1,41 @@
-/* float32 GEMM, 4 rows x 4 columns, portable C: the reference that is always there. Sums run over depth in
- * order. */
+/* float32 GEMM, 4 rows x 4 columns, portable C: the reference that is always there. Sums start at the bias
+ * and run over depth in order. */
+#include "simd_f32_scalar.h"
+
+#include "activation_f32.inc.h"
 #include "conv_infer/microkernel.h"
 
-static float activate(float x, const ci_activation *activation) {
-    float gate = activation->alpha * x + activation->beta;
-    gate = gate < 0.0f ? 0.0f : gate > 1.0f ? 1.0f : gate;
-    switch (activation->kind) {
-    case CI_ACTIVATION_LEAKY_RELU:
-        return x >= 0.0f ? x : activation->alpha * x;
-    case CI_ACTIVATION_HARD_SWISH:
-        return x * gate;
-    case CI_ACTIVATION_HARD_SIGMOID:
-        return gate;
-    default:
-        return x < activation->alpha ? activation->alpha : x > activation->beta ? activation->beta : x;
-    }
-}
+enum { MR = 4, NR = 4 };
 
 void ci_gemm_f32_4x4_scalar(const ci_gemm_f32_args *args) {
-    for (int32_t row = 0; row < args->rows; row++) {
-        const float *a = args->a + args->a_row[row];
-        float sum[4] = {args->bias[0], args->bias[1], args->bias[2], args->bias[3]};
-        for (int32_t k = 0; k < args->depth; k++) {
-            const float value = a[args->a_depth[k]];
-            for (int32_t n = 0; n < 4; n++)
-                sum[n] += value * args->b[4 * (int64_t)k + n];
+    const vf_activation activation = vf_activation_of(&args->activation);
+    for (int32_t first = 0; first < args->rows; first += MR) {
+        /* Where rows run out, the last one is computed again and not stored. */
+        const int32_t rows = args->rows - first < MR ? args->rows - first : MR;
+        const float *row[MR];
+        float sum[MR][NR];
+        for (int32_t r = 0; r < MR; r++) {
+            row[r] = args->a + args->a_row[first + (r < rows ? r : rows - 1)];
+            for (int32_t n = 0; n < NR; n++)
+                sum[r][n] = args->bias[n];
         }
-        float *c = args->c + args->c_row[row];
-        for (int32_t n = 0; n < args->columns; n++) {
-            if (args->residual)
-                sum[n] += args->residual[args->residual_row[row] + n];
-            c[n] = activate(sum[n], &args->activation);
+        const float *b = args->b;
+        for (int32_t k = 0; k < args->depth; k++, b += NR) {
+            const int32_t offset = args->a_depth[k];
+            for (int32_t r = 0; r < MR; r++) {
+                const float value = row[r][offset];
+                for (int32_t n = 0; n < NR; n++)
+                    sum[r][n] += value * b[n];
+            }
+        }
+        for (int32_t r = 0; r < rows; r++) {
+            float *c = args->c + args->c_row[first + r];
+            for (int32_t n = 0; n < args->columns; n++) {
+                float x = sum[r][n];
+                if (args->residual)
+                    x += args->residual[args->residual_row[first + r] + n];
+                c[n] = vf_activate(x, &activation);
+            }
         }
     }
 }

@@ -1,0 +1,148 @@
+/* The body of the float32 GEMM kernels (ci_gemm_f32_args in conv_infer/microkernel.h), written in the vector
+ * vocabulary. Included once per tile shape, with
+ *
+ *     GEMM_NAME      the kernel's name
+ *     GEMM_MR        rows of the largest tile, at most 16
+ *     GEMM_VECTORS   vectors per row: nr = GEMM_VECTORS * VF_LANES
+ *
+ * Registers: GEMM_MR * GEMM_VECTORS sums, GEMM_VECTORS of b, one element of a in every lane. There is a
+ * function for every number of rows up to GEMM_MR, and the rows of a call are dealt out evenly: 49 rows by at
+ * most 8 are seven tiles of
+ * 7. Each row has a pointer of its own, so a tile spans output rows and image borders as it likes.
+ *
+ * Numerics: the sum of an element starts at its bias and runs over depth in order, one fused multiply-add at
+ * a time. It depends neither on the tile, nor on the row and column it lies in, nor on a_is_contiguous: every
+ * kernel made from this file gives the same bits.
+ */
+#include "gemm_f32_epilogue.inc.h"
+
+#define GEMM_JOIN_(a, b) a##_##b
+#define GEMM_JOIN(a, b) GEMM_JOIN_(a, b)
+#define GEMM_TILE_FN(rows) GEMM_JOIN(GEMM_NAME, rows)
+
+CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, int32_t first,
+                                  const char *prefetch, int64_t prefetch_step) {
+    const float *row[GEMM_MR];
+    vf sum[GEMM_MR][GEMM_VECTORS];
+    CI_UNROLL
+    for (int r = 0; r < rows; r++) {
+        row[r] = args->a + args->a_row[first + r];
+        CI_UNROLL
+        for (int v = 0; v < GEMM_VECTORS; v++)
+            sum[r][v] = vf_load(args->bias + v * VF_LANES);
+    }
+
+#define GEMM_STEP(offset)                                                                                    \
+    do {                                                                                                     \
+        vf column[GEMM_VECTORS];                                                                             \
+        CI_PREFETCH_L2(prefetch);                                                                            \
+        prefetch += prefetch_step;                                                                           \
+        CI_UNROLL                                                                                            \
+        for (int v = 0; v < GEMM_VECTORS; v++)                                                               \
+            column[v] = vf_load(b + v * VF_LANES);                                                           \
+        b += GEMM_VECTORS * VF_LANES;                                                                        \
+        CI_UNROLL                                                                                            \
+        for (int r = 0; r < rows; r++) {                                                                     \
+            const vf value = vf_set1(row[r][offset]);                                                        \
+            CI_UNROLL                                                                                        \
+            for (int v = 0; v < GEMM_VECTORS; v++)                                                           \
+                sum[r][v] = vf_fma(value, column[v], sum[r][v]);                                             \
+        }                                                                                                    \
+    } while (0)
+
+    const float *b = args->b;
+    const int64_t depth = args->depth;
+    if (args->a_is_contiguous) {
+        for (int64_t k = 0; k < depth; k++)
+            GEMM_STEP(k);
+    } else {
+        const int32_t *a_depth = args->a_depth;
+        for (int64_t k = 0; k < depth; k++)
+            GEMM_STEP((int64_t)a_depth[k]);
+    }
+#undef GEMM_STEP
+
+    int32_t lanes[GEMM_VECTORS];
+    CI_UNROLL
+    for (int v = 0; v < GEMM_VECTORS; v++) {
+        const int32_t left = args->columns - v * VF_LANES;
+        lanes[v] = left < 0 ? 0 : left < VF_LANES ? left : VF_LANES;
+    }
+    if (args->residual) {
+        CI_UNROLL
+        for (int r = 0; r < rows; r++) {
+            const float *residual = args->residual + args->residual_row[first + r];
+            CI_UNROLL
+            for (int v = 0; v < GEMM_VECTORS; v++)
+                sum[r][v] = vf_add(sum[r][v], vf_load_n(residual + v * VF_LANES, lanes[v]));
+        }
+    }
+    if (gemm_raises(&args->activation)) {
+        const vf lowest = vf_set1(args->activation.alpha);
+        CI_UNROLL
+        for (int r = 0; r < rows; r++) {
+            CI_UNROLL
+            for (int v = 0; v < GEMM_VECTORS; v++)
+                sum[r][v] = vf_max(sum[r][v], lowest);
+        }
+    }
+    if (gemm_lowers(&args->activation)) {
+        const vf highest = vf_set1(args->activation.beta);
+        CI_UNROLL
+        for (int r = 0; r < rows; r++) {
+            CI_UNROLL
+            for (int v = 0; v < GEMM_VECTORS; v++)
+                sum[r][v] = vf_min(sum[r][v], highest);
+        }
+    }
+    if (args->columns == GEMM_VECTORS * VF_LANES) {
+        CI_UNROLL
+        for (int r = 0; r < rows; r++) {
+            float *c = args->c + args->c_row[first + r];
+            CI_UNROLL
+            for (int v = 0; v < GEMM_VECTORS; v++)
+                vf_store(c + v * VF_LANES, sum[r][v]);
+        }
+    } else {
+        CI_UNROLL
+        for (int r = 0; r < rows; r++) {
+            float *c = args->c + args->c_row[first + r];
+            CI_UNROLL
+            for (int v = 0; v < GEMM_VECTORS; v++)
+                vf_store_n(c + v * VF_LANES, sum[r][v], lanes[v]);
+        }
+    }
+    if (args->activation.kind != CI_ACTIVATION_CLAMP)
+        gemm_activate_rows(args, first, rows);
+}
+
+#define GEMM_ROWS(rows)                                                                                      \
+    static void GEMM_TILE_FN(rows)(const ci_gemm_f32_args *args, int32_t first, const char *prefetch,        \
+                                   int64_t prefetch_step) {                                                  \
+        GEMM_TILE_FN(tile)(rows, args, first, prefetch, prefetch_step);                                      \
+    }
+CI_FOR_EACH_UP_TO(GEMM_MR, GEMM_ROWS)
+
+void GEMM_NAME(const ci_gemm_f32_args *args) {
+#define GEMM_ENTRY(rows) GEMM_TILE_FN(rows),
+    static gemm_tile_fn *const tiles[] = {CI_FOR_EACH_UP_TO(GEMM_MR, GEMM_ENTRY)};
+#undef GEMM_ENTRY
+    int32_t left = (args->rows + GEMM_MR - 1) / GEMM_MR;
+    const int64_t share = args->prefetch ? args->prefetch_bytes / left : 0,
+                  step = (share + args->depth - 1) / args->depth;
+    const char *prefetch = args->prefetch ? args->prefetch : (const char *)args->b;
+    for (int32_t first = 0; left > 0; left--) {
+        const int32_t rows = (args->rows - first + left - 1) / left;
+        tiles[rows - 1](args, first, prefetch, step);
+        first += rows;
+        prefetch += share;
+    }
+}
+
+#undef GEMM_ROWS
+#undef GEMM_TILE_FN
+#undef GEMM_JOIN
+#undef GEMM_JOIN_
+#undef GEMM_NAME
+#undef GEMM_MR
+#undef GEMM_VECTORS
