@@ -1,0 +1,337 @@
+"""The operator table: every ONNX operator that conv_infer knows, what it makes of shapes and types, how it is lowered.
+
+To add an operator: one entry here, its rules in the file of its family. `operator.Operator` says what the columns mean;
+operators that are not listed run through the reference, with outputs whose shapes are not known ahead of the run.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..graph import MICROSOFT, ONNX
+from . import (
+    convolution,
+    elementwise,
+    generators,
+    joining,
+    matmul,
+    normalisation,
+    pooling,
+    quantisation,
+    reductions,
+    resize,
+    shapes,
+    slicing,
+)
+from .elementwise import binary, broadcast, fold_left, pair, same_shape, unary
+from .operator import Operator
+from .reductions import reduce_with, reduction
+from .shapes import reshaped_by
+
+_WINDOW = "auto_pad kernel_shape pads strides"
+_CONV = f"{_WINDOW} dilations group"
+_LEGACY = "axis@-6 broadcast@-6 consumed_inputs@-5"
+_REDUCE = "axes@-17 keepdims noop_with_empty_axes@18"
+_RESIZE = (
+    "mode coordinate_transformation_mode@11 nearest_mode@11 cubic_coeff_a@11 exclude_outside@11 extrapolation_value@11 "
+    "antialias@18 axes@18 keep_aspect_ratio_policy@18"
+)
+_QUANTISE = "axis@13 saturate@19 block_size@21 output_dtype@21 precision@23"
+
+
+def _unary(function=None, attributes: str = "", signature: str = "F -> F") -> Operator:
+    """An operator that maps every element of one tensor."""
+    return Operator(signature, attributes, same_shape, evaluate=None if function is None else unary(function))
+
+
+def _arithmetic(function) -> Operator:
+    """A binary operator on numbers."""
+    return Operator("N N -> N", _LEGACY, binary, evaluate=pair(function))
+
+
+def _relation(function, signature: str = "N N -> bool") -> Operator:
+    """A binary operator that answers true or false."""
+    return Operator(signature, _LEGACY, binary, evaluate=pair(function, np.bool_))
+
+
+def _reduce(function=None, attributes: str = _REDUCE, axes: str = "int64?@18") -> Operator:
+    """A Reduce* operator: the axes become an input."""
+    evaluate = None if function is None else reduce_with(function)
+    return Operator(f"N {axes} -> N", attributes, reduction, evaluate=evaluate)
+
+
+OPERATORS: dict[tuple[str, str], Operator] = {
+    # Element by element, one tensor
+    (ONNX, "Abs"): _unary(np.abs, signature="N -> N"),
+    (ONNX, "Acos"): _unary(np.arccos),
+    (ONNX, "Acosh"): _unary(np.arccosh),
+    (ONNX, "Asin"): _unary(np.arcsin),
+    (ONNX, "Asinh"): _unary(np.arcsinh),
+    (ONNX, "Atan"): _unary(np.arctan),
+    (ONNX, "Atanh"): _unary(np.arctanh),
+    (ONNX, "BitwiseNot"): _unary(np.bitwise_not, signature="N -> N"),
+    (ONNX, "Ceil"): _unary(np.ceil),
+    (ONNX, "Cos"): _unary(np.cos),
+    (ONNX, "Cosh"): _unary(np.cosh),
+    (ONNX, "Erf"): _unary(signature="N -> N"),
+    (ONNX, "Exp"): _unary(np.exp),
+    (ONNX, "Floor"): _unary(np.floor),
+    (ONNX, "IsInf"): Operator("F -> bool", "detect_negative detect_positive", same_shape, evaluate=elementwise.is_inf),
+    (ONNX, "IsNaN"): Operator("F -> bool", "", same_shape, evaluate=lambda node, arrays: [np.isnan(arrays[0])]),
+    (ONNX, "Log"): _unary(np.log),
+    (ONNX, "Neg"): _unary(np.negative, signature="N -> N"),
+    (ONNX, "Not"): _unary(np.logical_not, signature="B -> B"),
+    (ONNX, "Reciprocal"): _unary(np.reciprocal),
+    (ONNX, "Round"): _unary(np.rint),
+    (ONNX, "Sign"): _unary(np.sign, signature="N -> N"),
+    (ONNX, "Sin"): _unary(np.sin),
+    (ONNX, "Sinh"): _unary(np.sinh),
+    (ONNX, "Sqrt"): _unary(np.sqrt),
+    (ONNX, "Tan"): _unary(np.tan),
+    (ONNX, "Tanh"): _unary(np.tanh),
+    # Activations
+    (ONNX, "Celu"): _unary(attributes="alpha"),
+    (ONNX, "Clip"): Operator(
+        "N N?@11 N?@11 -> N", "min@-10 max@-10", elementwise.clip, evaluate=elementwise.evaluate_clip
+    ),
+    (ONNX, "Elu"): _unary(attributes="alpha"),
+    (ONNX, "Gelu"): _unary(attributes="approximate"),
+    (ONNX, "HardSigmoid"): _unary(attributes="alpha beta"),
+    (ONNX, "HardSwish"): _unary(),
+    (ONNX, "LeakyRelu"): Operator("F -> F", "alpha", same_shape, evaluate=elementwise.leaky_relu),
+    (ONNX, "Mish"): _unary(),
+    (ONNX, "PRelu"): Operator("N N -> N", "", elementwise.prelu, evaluate=elementwise.evaluate_prelu),
+    (ONNX, "Relu"): _unary(elementwise.relu, signature="N -> N"),
+    (ONNX, "Selu"): _unary(attributes="alpha gamma"),
+    (ONNX, "Shrink"): _unary(attributes="bias lambd", signature="N -> N"),
+    (ONNX, "Sigmoid"): _unary(elementwise.sigmoid),
+    (ONNX, "Softplus"): _unary(),
+    (ONNX, "Softsign"): _unary(),
+    (ONNX, "SwiGLU"): Operator("F F -> F", "alpha", broadcast),
+    (ONNX, "Swish"): _unary(attributes="alpha"),
+    (ONNX, "ThresholdedRelu"): _unary(attributes="alpha"),
+    # Element by element, several tensors
+    (ONNX, "Add"): _arithmetic(np.add),
+    (ONNX, "And"): _relation(np.logical_and, "B B -> bool"),
+    (ONNX, "BitShift"): Operator("N N -> N", "direction", binary, evaluate=elementwise.bit_shift),
+    (ONNX, "BitwiseAnd"): _arithmetic(np.bitwise_and),
+    (ONNX, "BitwiseOr"): _arithmetic(np.bitwise_or),
+    (ONNX, "BitwiseXor"): _arithmetic(np.bitwise_xor),
+    (ONNX, "Div"): _arithmetic(elementwise.divide),
+    (ONNX, "Equal"): _relation(np.equal, "T T -> bool"),
+    (ONNX, "Greater"): _relation(np.greater),
+    (ONNX, "GreaterOrEqual"): _relation(np.greater_equal),
+    (ONNX, "Less"): _relation(np.less),
+    (ONNX, "LessOrEqual"): _relation(np.less_equal),
+    (ONNX, "Max"): Operator("N N... -> N", "", broadcast, evaluate=fold_left(np.maximum)),
+    (ONNX, "Mean"): Operator("F F... -> F", "", broadcast, evaluate=elementwise.mean),
+    (ONNX, "Min"): Operator("N N... -> N", "", broadcast, evaluate=fold_left(np.minimum)),
+    (ONNX, "Mod"): Operator("N N -> N", "fmod", binary, evaluate=elementwise.modulo),
+    (ONNX, "Mul"): _arithmetic(np.multiply),
+    (ONNX, "Or"): _relation(np.logical_or, "B B -> bool"),
+    (ONNX, "Pow"): Operator("N N1 -> N", _LEGACY, binary, evaluate=pair(elementwise.power)),
+    (ONNX, "Sub"): _arithmetic(np.subtract),
+    (ONNX, "Sum"): Operator("F F... -> F", "", broadcast, evaluate=fold_left(np.add)),
+    (ONNX, "Where"): Operator("B T T -> T", "", broadcast, evaluate=elementwise.where),
+    (ONNX, "Xor"): _relation(np.logical_xor, "B B -> bool"),
+    # Convolution and matrix products
+    (ONNX, "Conv"): Operator("F F F? -> F", _CONV, convolution.convolution),
+    (ONNX, "ConvInteger"): Operator("Q Q1 Q? Q1? -> int32", _CONV, quantisation.integer_convolution),
+    (ONNX, "ConvTranspose"): Operator(
+        "F F F? -> F", f"{_CONV} output_padding output_shape", convolution.transposed_convolution
+    ),
+    (ONNX, "Einsum"): Operator("N N... -> N", "equation", matmul.einsum),
+    (ONNX, "Gemm"): Operator(
+        "N N N? -> N", "alpha beta transA transB broadcast@-6", matmul.gemm, evaluate=matmul.evaluate_gemm
+    ),
+    (ONNX, "MatMul"): Operator("N N -> N", "", matmul.matmul, evaluate=matmul.evaluate_matmul),
+    (ONNX, "MatMulInteger"): Operator("Q Q1 Q? Q1? -> int32", "", matmul.matmul),
+    (ONNX, "QLinearConv"): Operator(
+        "Q float32 Q Q1 float32 Q1 float32 Q2 int32? -> Q2", _CONV, quantisation.qlinear_convolution
+    ),
+    (ONNX, "QLinearMatMul"): Operator("Q F Q Q1 F1 Q1 F2 Q2 -> Q2", "", quantisation.qlinear_matmul),
+    # Pooling
+    (ONNX, "AveragePool"): Operator(
+        "F -> F", f"{_WINDOW} ceil_mode@10 count_include_pad@7 dilations@19", pooling.pooling
+    ),
+    (ONNX, "GlobalAveragePool"): Operator("F -> F", "", pooling.global_pooling),
+    (ONNX, "GlobalLpPool"): Operator("F -> F", "p", pooling.global_pooling),
+    (ONNX, "GlobalMaxPool"): Operator("F -> F", "", pooling.global_pooling),
+    (ONNX, "LpPool"): Operator("F -> F", f"{_WINDOW} p ceil_mode@18 dilations@18", pooling.pooling),
+    (ONNX, "MaxPool"): Operator(
+        "N -> N int64", f"{_WINDOW} ceil_mode@10 dilations@10 storage_order@8", pooling.pooling
+    ),
+    # Normalisation
+    (ONNX, "BatchNormalization"): Operator(
+        "F F1 F1 F2 F2 -> F F2 F2 F2 F2",
+        "epsilon momentum spatial@-8 is_test@-6 training_mode@14 consumed_inputs@-5",
+        normalisation.batch_normalization,
+    ),
+    (ONNX, "GroupNormalization"): Operator(
+        "F F F -> F", "epsilon num_groups stash_type@21", normalisation.group_normalization
+    ),
+    (ONNX, "InstanceNormalization"): Operator("F F F -> F", "epsilon", normalisation.instance_normalization),
+    (ONNX, "LRN"): Operator("F -> F", "alpha beta bias size", normalisation.local_response),
+    (ONNX, "LayerNormalization"): Operator(
+        "F F F? -> F * *",
+        "axis epsilon stash_type",
+        normalisation.layer_normalization,
+        dtypes=normalisation.layer_normalization_types,
+    ),
+    (ONNX, "LpNormalization"): Operator("F -> F", "axis p", normalisation.lp_normalization),
+    (ONNX, "MeanVarianceNormalization"): Operator("F -> F", "axes", normalisation.mean_variance_normalization),
+    (ONNX, "RMSNormalization"): Operator("F F1 -> F1", "axis epsilon stash_type", normalisation.layer_normalization),
+    # Reductions, softmax
+    (ONNX, "ArgMax"): Operator(
+        "N -> int64",
+        "axis keepdims select_last_index@12",
+        reductions.arg_reduction,
+        evaluate=reductions.arg_with(np.argmax),
+    ),
+    (ONNX, "ArgMin"): Operator(
+        "N -> int64",
+        "axis keepdims select_last_index@12",
+        reductions.arg_reduction,
+        evaluate=reductions.arg_with(np.argmin),
+    ),
+    (ONNX, "CumProd"): Operator("N I -> N", "exclusive reverse", reductions.cumulative),
+    (ONNX, "CumSum"): Operator("N I -> N", "exclusive reverse", reductions.cumulative),
+    (ONNX, "Hardmax"): Operator("F -> F", "axis", reductions.softmax),
+    (ONNX, "LogSoftmax"): Operator("F -> F", "axis", reductions.softmax, evaluate=reductions.evaluate_softmax),
+    (ONNX, "ReduceL1"): _reduce(reductions.l1),
+    (ONNX, "ReduceL2"): _reduce(reductions.l2),
+    (ONNX, "ReduceLogSum"): _reduce(),
+    (ONNX, "ReduceLogSumExp"): _reduce(),
+    (ONNX, "ReduceMax"): Operator("T int64?@18 -> T", _REDUCE, reduction, evaluate=reduce_with(np.max)),
+    (ONNX, "ReduceMean"): _reduce(np.mean),
+    (ONNX, "ReduceMin"): Operator("T int64?@18 -> T", _REDUCE, reduction, evaluate=reduce_with(np.min)),
+    (ONNX, "ReduceProd"): _reduce(np.prod),
+    (ONNX, "ReduceSum"): _reduce(np.sum, "axes@-12 keepdims noop_with_empty_axes@13", "int64?@13"),
+    (ONNX, "ReduceSumSquare"): _reduce(reductions.sum_square),
+    (ONNX, "Softmax"): Operator("F -> F", "axis", reductions.softmax, evaluate=reductions.evaluate_softmax),
+    (ONNX, "TopK"): Operator("N int64@10 -> N int64", "axis k@-9 largest@11 sorted@11", reductions.top_k),
+    # Shapes
+    (ONNX, "Cast"): Operator(
+        "T -> *",
+        "to saturate@19 round_mode@24",
+        same_shape,
+        dtypes=shapes.cast_type,
+        evaluate=shapes.evaluate_cast,
+    ),
+    (ONNX, "CastLike"): Operator("T T1 -> T1", "saturate@19 round_mode@24", same_shape, evaluate=shapes.evaluate_cast),
+    (ONNX, "DepthToSpace"): Operator("T -> T", "blocksize mode@11", shapes.depth_to_space),
+    (ONNX, "Dropout"): Operator(
+        "T F?@12 B?@12 -> * *",
+        "ratio@-11 is_test@-6 seed@12 consumed_inputs@-5",
+        shapes.dropout,
+        dtypes=shapes.dropout_types,
+        evaluate=shapes.evaluate_dropout,
+    ),
+    (ONNX, "Expand"): Operator("T int64 -> T", "", shapes.expand, evaluate=shapes.evaluate_expand),
+    (ONNX, "Flatten"): Operator("T -> T", "axis", shapes.flatten, evaluate=reshaped_by(shapes.flatten)),
+    (ONNX, "Identity"): Operator("T -> T", "", same_shape, evaluate=shapes.identity),
+    (ONNX, "Reshape"): Operator("T int64 -> T", "allowzero@14", shapes.reshape, evaluate=shapes.evaluate_reshape),
+    (ONNX, "Shape"): Operator(
+        "T -> int64", "start@15 end@15", shapes.shape_of, evaluate=shapes.evaluate_shape, shape_only=True
+    ),
+    (ONNX, "Size"): Operator("T -> int64", "", shapes.size_of, evaluate=shapes.evaluate_size, shape_only=True),
+    (ONNX, "SpaceToDepth"): Operator("T -> T", "blocksize mode@28", shapes.space_to_depth),
+    (ONNX, "Squeeze"): Operator("T int64?@13 -> T", "axes@-12", shapes.squeeze, evaluate=reshaped_by(shapes.squeeze)),
+    (ONNX, "Tile"): Operator("T int64 -> T", "", shapes.tile, evaluate=shapes.evaluate_tile),
+    (ONNX, "Transpose"): Operator("T -> T", "perm", shapes.transpose, evaluate=shapes.evaluate_transpose),
+    (ONNX, "Unsqueeze"): Operator(
+        "T int64@13 -> T", "axes@-12", shapes.unsqueeze, evaluate=reshaped_by(shapes.unsqueeze)
+    ),
+    # Picking, placing, joining
+    (ONNX, "Compress"): Operator("T B -> T", "axis", generators.compress),
+    (ONNX, "Concat"): Operator("T T... -> T", "axis", joining.concat, evaluate=joining.evaluate_concat),
+    (ONNX, "Gather"): Operator("T I -> T", "axis", slicing.gather, evaluate=slicing.evaluate_gather),
+    (ONNX, "GatherElements"): Operator("T I -> T", "axis", slicing.gather_elements),
+    (ONNX, "GatherND"): Operator("T int64 -> T", "batch_dims@12", slicing.gather_nd),
+    (ONNX, "Pad"): Operator(
+        "T int64@11 T?@11 I?@18 -> T", "mode pads@-10 value@-10", slicing.pad, evaluate=slicing.evaluate_pad
+    ),
+    (ONNX, "Scatter"): Operator("T I T -> T", "axis", slicing.scatter_elements),
+    (ONNX, "ScatterElements"): Operator("T I T -> T", "axis reduction@16", slicing.scatter_elements),
+    (ONNX, "ScatterND"): Operator("T int64 T -> T", "reduction@16", slicing.scatter_nd),
+    (ONNX, "Slice"): Operator(
+        "T I@10 I@10 I?@10 I?@10 -> T", "starts@-9 ends@-9 axes@-9", slicing.slice_, evaluate=slicing.evaluate_slice
+    ),
+    (ONNX, "Split"): Operator(
+        "T int64?@13 -> T...", "axis split@-12 num_outputs@18", joining.split, evaluate=joining.evaluate_split
+    ),
+    # Resampling
+    (ONNX, "GridSample"): Operator("T T1 -> T", "align_corners mode padding_mode", resize.grid_sample),
+    (ONNX, "Resize"): Operator("T F?@10 float32?@11 int64?@11 -> T", _RESIZE, resize.resize),
+    (ONNX, "RoiAlign"): Operator(
+        "F F int64 -> F",
+        "mode output_height output_width sampling_ratio spatial_scale coordinate_transformation_mode@16",
+        resize.roi_align,
+    ),
+    (ONNX, "Upsample"): Operator("T float32@9 -> T", "mode scales@-8", resize.resize),
+    # Values
+    (ONNX, "ConstantOfShape"): Operator(
+        "int64 -> *",
+        "value",
+        generators.constant_of_shape,
+        dtypes=generators.constant_of_shape_type,
+        evaluate=generators.evaluate_constant_of_shape,
+    ),
+    (ONNX, "EyeLike"): Operator(
+        "T -> *",
+        "dtype k",
+        generators.eye_like,
+        dtypes=generators.eye_like_type,
+        evaluate=generators.evaluate_eye_like,
+        shape_only=True,
+    ),
+    (ONNX, "NonMaxSuppression"): Operator(
+        "float32 float32 int64? float32? float32? -> int64", "center_point_box", generators.non_max_suppression
+    ),
+    (ONNX, "NonZero"): Operator("T -> int64", "", generators.non_zero, evaluate=generators.evaluate_non_zero),
+    (ONNX, "OneHot"): Operator("N N1 T -> T", "axis", generators.one_hot, evaluate=generators.evaluate_one_hot),
+    (ONNX, "Range"): Operator("N N N -> N", "stash_type@27", generators.range_, evaluate=generators.evaluate_range),
+    # Quantisation
+    (ONNX, "DequantizeLinear"): Operator(
+        "Q F Q? -> *",
+        _QUANTISE,
+        quantisation.quantise,
+        dtypes=quantisation.dequantised_type,
+        evaluate=quantisation.evaluate_dequantise,
+    ),
+    (ONNX, "DynamicQuantizeLinear"): Operator("float32 -> uint8 float32 uint8", "", quantisation.dynamic_quantise),
+    (ONNX, "QuantizeLinear"): Operator(
+        "N F Q? -> *",
+        _QUANTISE,
+        quantisation.quantise,
+        dtypes=quantisation.quantised_type,
+        evaluate=quantisation.evaluate_quantise,
+    ),
+    # onnxruntime's quantised operators
+    (MICROSOFT, "DequantizeLinear"): Operator(
+        "Q F Q? -> *", "axis", quantisation.quantise, dtypes=quantisation.dequantised_type
+    ),
+    (MICROSOFT, "QGemm"): Operator(
+        "Q float32 Q Q1 float32 Q1 int32? float32? Q2? -> *",
+        "alpha transA transB",
+        quantisation.qgemm,
+        dtypes=quantisation.qgemm_type,
+    ),
+    (MICROSOFT, "QLinearAdd"): Operator("Q float32 Q? Q float32 Q? float32 Q? -> Q", "", quantisation.qlinear_binary),
+    (MICROSOFT, "QLinearAveragePool"): Operator(
+        "Q float32 Q? float32 Q? -> Q",
+        f"{_WINDOW} ceil_mode channels_last count_include_pad",
+        quantisation.qlinear_average_pool,
+    ),
+    (MICROSOFT, "QLinearConcat"): Operator("float32 Q Q float32 Q *... -> Q", "axis", joining.qlinear_concat),
+    (MICROSOFT, "QLinearGlobalAveragePool"): Operator(
+        "Q float32 Q float32 Q -> Q", "channels_last", quantisation.qlinear_global_average_pool
+    ),
+    (MICROSOFT, "QLinearLeakyRelu"): Operator("Q float32 Q? float32 Q? -> Q", "alpha", quantisation.qlinear_unary),
+    (MICROSOFT, "QLinearMul"): Operator("Q float32 Q? Q float32 Q? float32 Q? -> Q", "", quantisation.qlinear_binary),
+    (MICROSOFT, "QLinearSigmoid"): Operator("Q float32 Q? float32 Q? -> Q", "", quantisation.qlinear_unary),
+    (MICROSOFT, "QLinearSoftmax"): Operator("Q float32 Q? float32 Q? -> Q", "axis opset", quantisation.qlinear_unary),
+    (MICROSOFT, "QuantizeLinear"): Operator(
+        "N F Q? -> *", "axis", quantisation.quantise, dtypes=quantisation.quantised_type
+    ),
+}

@@ -1,0 +1,206 @@
+"""Quantisation: from floating point to integers and back, and onnxruntime's quantised operators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..graph import Node
+from .checks import Shape, dims, has_input, integer, model_error, normalise_axis, tensor, unsupported
+from .convolution import convolution
+from .elementwise import broadcast_shapes, same_shape
+from .matmul import matmul, resolve_gemm
+from .pooling import qlinear_global_pooling, qlinear_pooling
+from .shapes import element_type
+
+_INTEGERS = ("int8", "uint8", "int16", "uint16")
+
+
+def resolve_quantisation_axis(node: Node, x: Shape, scale: Shape) -> int | None:
+    """The axis along which scales differ (QuantizeLinear, DequantizeLinear); None for one scale."""
+    if not scale or scale == (1,):
+        return None
+    if integer(node, "block_size", 0):
+        raise unsupported(
+            node, "attribute 'block_size' asks for scales per block; per tensor and per axis are supported"
+        )
+    axis = normalise_axis(node, integer(node, "axis", 1), len(x))
+    if len(scale) != 1 or scale[0] != x[axis]:
+        raise model_error(
+            node, f"{tensor(node, 1, scale)} must be a scalar or hold {x[axis]} scales, one per element of axis {axis}"
+        )
+    return axis
+
+
+def check_scale(node: Node, constants: Sequence[np.ndarray | None], index: int) -> None:
+    """Raises unless a constant scale is positive and finite."""
+    scale = constants[index] if index < len(constants) else None
+    if scale is None or (scale.size == 1 and 0.0 < scale.item() < math.inf):
+        return
+    if not (np.isfinite(scale).all() and (scale > 0).all()):
+        bad = scale[~(np.isfinite(scale) & (scale > 0))].reshape(-1)[0]
+        raise model_error(
+            node, f"input '{node.inputs[index]}' is a scale of {bad}; positive finite numbers are expected"
+        )
+
+
+def quantise(node: Node, shapes: list, constants: list) -> list:
+    """QuantizeLinear and DequantizeLinear -10/13/19/21/23: per tensor or per axis."""
+    x, scale = shapes[:2]
+    resolve_quantisation_axis(node, x, scale)
+    check_scale(node, constants, 1)
+    if (
+        has_input(node, 2)
+        and shapes[2] != scale
+        and not (dims(scale) in ("1", "scalar") and dims(shapes[2]) in ("1", "scalar"))
+    ):
+        raise model_error(
+            node, f"{tensor(node, 2, shapes[2])} is the zero point; the shape of {tensor(node, 1, scale)} is expected"
+        )
+    return [x]
+
+
+def quantised_type(node: Node, dtypes: list) -> list:
+    """QuantizeLinear: the zero point's type, else `output_dtype`, else uint8."""
+    dtype = np.dtype(np.uint8)
+    if len(dtypes) > 2 and dtypes[2] is not None:
+        dtype = dtypes[2]
+    elif integer(node, "output_dtype", 0):
+        dtype = element_type(node, "output_dtype")
+    if dtype.name not in _INTEGERS:
+        raise unsupported(node, f"output '{node.outputs[0]}' would be {dtype}; {', '.join(_INTEGERS)} are supported")
+    return [dtype]
+
+
+def dequantised_type(node: Node, dtypes: list) -> list:
+    """DequantizeLinear: the scale's type, unless `output_dtype` says otherwise."""
+    if integer(node, "output_dtype", 0):
+        return [element_type(node, "output_dtype")]
+    return [dtypes[1]]
+
+
+def _along(node: Node, array: np.ndarray, x: np.ndarray, axis: int | None) -> np.ndarray:
+    """A scale or zero point in the shape that broadcasts along its axis."""
+    if axis is None:
+        return array.reshape(())
+    return array.reshape((-1,) + (1,) * (x.ndim - axis - 1))
+
+
+def evaluate_quantise(node: Node, arrays: list) -> list:
+    """QuantizeLinear: saturate(round half to even(x / scale) + zero point)."""
+    x, scale = arrays[:2]
+    axis = resolve_quantisation_axis(node, x.shape, scale.shape)
+    zero = arrays[2] if len(arrays) > 2 and arrays[2] is not None else None
+    dtype = quantised_type(node, [None, None, zero if zero is None else zero.dtype])[0]
+    levels = np.rint(x / _along(node, scale, x, axis))
+    if zero is not None:
+        levels = levels + _along(node, zero, x, axis).astype(levels.dtype)
+    limits = np.iinfo(dtype)
+    return [np.clip(levels, limits.min, limits.max).astype(dtype)]
+
+
+def evaluate_dequantise(node: Node, arrays: list) -> list:
+    """DequantizeLinear: (x - zero point) * scale."""
+    x, scale = arrays[:2]
+    axis = resolve_quantisation_axis(node, x.shape, scale.shape)
+    dtype = dequantised_type(node, [x.dtype, scale.dtype])[0]
+    levels = x.astype(np.int64)
+    if len(arrays) > 2 and arrays[2] is not None:
+        levels = levels - _along(node, arrays[2], x, axis).astype(np.int64)
+    return [np.asarray(levels.astype(scale.dtype) * _along(node, scale, x, axis), dtype=dtype)]
+
+
+def dynamic_quantise(node: Node, shapes: list, constants: list) -> list:
+    """DynamicQuantizeLinear-11: levels, scale, zero point."""
+    return [shapes[0], (), ()]
+
+
+# Operators on quantised tensors: (tensor, scale, zero point) for each operand, then the output's --------------------
+
+
+def _check_parameters(
+    node: Node, shapes: Sequence, constants: Sequence, pairs: Sequence[tuple[int, int]], per_channel: dict[int, int]
+) -> None:
+    """Checks scales and zero points at the input indices of `pairs`: one element, or as many as `per_channel` says."""
+    for pair in pairs:
+        check_scale(node, constants, pair[0])
+        for index in pair:
+            shape = shapes[index] if index < len(shapes) else None
+            if shape is None or shape in ((), (1,)):
+                continue
+            channels = per_channel.get(index)
+            if channels is None or shape != (channels,):
+                wanted = "a scalar is" if channels is None else f"a scalar or {channels} values are"
+                raise model_error(node, f"{tensor(node, index, shape)} is a scale or zero point; {wanted} expected")
+
+
+def qlinear_convolution(node: Node, shapes: list, constants: list) -> list:
+    """QLinearConv-10: x, its scale and zero point, w, its, y's, bias."""
+    result = convolution(node, shapes, constants)
+    channels = shapes[3][0]
+    _check_parameters(node, shapes, constants, ((1, 2), (4, 5), (6, 7)), {4: channels, 5: channels})
+    return result
+
+
+def integer_convolution(node: Node, shapes: list, constants: list) -> list:
+    """ConvInteger-10: x, w, zero points."""
+    result = convolution(node, shapes, constants)
+    for index, channels in ((2, 1), (3, shapes[1][0])):
+        shape = shapes[index] if index < len(shapes) else None
+        if shape is not None and shape not in ((), (1,), (channels,)):
+            raise model_error(
+                node, f"{tensor(node, index, shape)} is a zero point; a scalar or {channels} values are expected"
+            )
+    return result
+
+
+def qlinear_matmul(node: Node, shapes: list, constants: list) -> list:
+    """QLinearMatMul-10/21: a, its scale and zero point, b, its, y's."""
+    result = matmul(node, shapes, constants)
+    for index in (1, 4, 6):
+        check_scale(node, constants, index)
+    return result
+
+
+def qgemm(node: Node, shapes: list, constants: list) -> list:
+    """com.microsoft.QGemm: a, its scale and zero point, b, its, c, y's; float32 without y's."""
+    m, n, _ = resolve_gemm(node, shapes[0], shapes[3])
+    _check_parameters(node, shapes, constants, ((1, 2), (4, 5), (7, 8)), {4: n, 5: n})
+    if (
+        len(shapes) > 6
+        and shapes[6] is not None
+        and broadcast_shapes(node, [(m, n), None, None, None, None, None, shapes[6]]) != (m, n)
+    ):
+        raise model_error(node, f"{tensor(node, 6, shapes[6])} does not broadcast to {dims((m, n))}")
+    return [(m, n)]
+
+
+def qgemm_type(node: Node, dtypes: list) -> list:
+    """QGemm: the type of y's zero point, float32 without it."""
+    return [dtypes[8] if len(dtypes) > 8 and dtypes[8] is not None else np.dtype(np.float32)]
+
+
+def qlinear_binary(node: Node, shapes: list, constants: list) -> list:
+    """com.microsoft.QLinearAdd, QLinearMul: a, its scale and zero point, b, its, y's."""
+    _check_parameters(node, shapes, constants, ((1, 2), (4, 5), (6, 7)), {})
+    return [broadcast_shapes(node, [shapes[0], None, None, shapes[3]])]
+
+
+def qlinear_unary(node: Node, shapes: list, constants: list) -> list:
+    """com.microsoft.QLinearLeakyRelu, QLinearSigmoid, QLinearSoftmax: x, its scale and zero point, y's."""
+    _check_parameters(node, shapes, constants, ((1, 2), (3, 4)), {})
+    return same_shape(node, shapes, constants)
+
+
+def qlinear_average_pool(node: Node, shapes: list, constants: list) -> list:
+    """com.microsoft.QLinearAveragePool."""
+    _check_parameters(node, shapes, constants, ((1, 2), (3, 4)), {})
+    return qlinear_pooling(node, shapes, constants)
+
+
+def qlinear_global_average_pool(node: Node, shapes: list, constants: list) -> list:
+    """com.microsoft.QLinearGlobalAveragePool."""
+    _check_parameters(node, shapes, constants, ((1, 2), (3, 4)), {})
+    return qlinear_global_pooling(node, shapes, constants)
