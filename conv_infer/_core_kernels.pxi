@@ -13,6 +13,7 @@ cdef extern from "conv_infer/microkernel.h":
         ci_any_fn *function
     const ci_kernel *ci_kernels(int32_t *count)
     const char *ci_operation_name(ci_operation operation)
+    const ci_kernel *ci_kernel_find(ci_operation operation, const char *variant, uint32_t allowed)
 
 
 cdef class Kernel:
@@ -63,6 +64,19 @@ def kernels() -> list[Kernel]:
         kernel.entry = &entry[index]
         found.append(kernel)
     return found
+
+
+cdef Kernel find_kernel(ci_operation operation, const char *variant, uint32_t allowed):
+    """The kernel of a variant, or of `any` where no variant of that name was built for the best instruction set."""
+    cdef const ci_kernel *found = ci_kernel_find(operation, variant, allowed)
+    cdef const ci_kernel *general = ci_kernel_find(operation, b"any", allowed)
+    if found == NULL or (general != NULL and general.isa > found.isa):
+        found = general
+    if found == NULL:
+        raise ConvInferError(f"no kernel was built for {ci_operation_name(operation).decode()} {variant.decode()}")
+    cdef Kernel kernel = Kernel.__new__(Kernel)
+    kernel.entry = found
+    return kernel
 
 
 def _names(uint32_t sets) -> list[str]:

@@ -44,6 +44,13 @@ cdef class Memory:
         PyBuffer_FillInfo(view, self, self.data, self.nbytes, 0, flags)
 
 
+cdef char *piece_of(Memory memory, int64_t offset, int64_t nbytes) except NULL:
+    """The address of a piece of memory, which must lie inside."""
+    if offset < 0 or nbytes < 0 or nbytes > memory.nbytes - offset:
+        raise ValueError(f"{nbytes} bytes at {offset} leave the memory of {memory.nbytes} bytes")
+    return memory.data + offset
+
+
 cdef ci_ref ref_of(tuple ref) except *:
     """(slot, byte offset); slot -1 stands for no buffer."""
     cdef ci_ref result

@@ -68,10 +68,42 @@ typedef void ci_gemm_f32_fn(const ci_gemm_f32_args *args);
 
 typedef void ci_gemm_dot_f32_fn(const ci_gemm_f32_args *args);
 
+/* Depthwise convolution, float32, over rows of one image; every channel has a filter of its own:
+ *
+ *     output[y][x][c] = activation(bias[c] + sum over i < kernel_height, j < kernel_width of
+ *                                      weights[i * kernel_width + j][c] * input[y'][x'][c / multiplier]
+ *                                  + residual[y][x][c])
+ *     where y' = y * stride_y + i * dilation_y and x' = x * stride_x + j * dilation_x.
+ *
+ * The input is padded in memory: every window that is asked for lies in it. Strides (`_row`, `_pixel`) are in
+ * elements, channels contiguous. Rows of the weights and the bias are padded with zeros to a multiple of 16
+ * channels. Variants: `any`; `3x3s1`, `3x3s2`, `5x5s1`, `5x5s2` want exactly that kernel and stride, no
+ * dilation and a multiplier of 1. The output overlaps neither input, weights nor bias; the residual is the
+ * output itself or disjoint from it. The order of a sum depends on the variant, the number of channels and
+ * whether there is a residual, never on the rows asked for. */
+typedef struct {
+    int32_t rows, width, channels; /* of the output, each >= 1 */
+    int32_t multiplier;            /* output channels per input channel */
+    int32_t kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x;
+    const float *input;
+    int64_t input_row, input_pixel;
+    const float *weights;
+    int64_t weights_row; /* from tap to tap, >= channels rounded up to 16 */
+    const float *bias;
+    float *output;
+    int64_t output_row, output_pixel;
+    const float *residual; /* NULL where there is none */
+    int64_t residual_row, residual_pixel;
+    ci_activation activation; /* at most CI_ACTIVATION_LAST_FUSED */
+} ci_depthwise_f32_args;
+
+typedef void ci_depthwise_f32_fn(const ci_depthwise_f32_args *args);
+
 /* What operation a kernel performs, and so which function type it has: X(name) stands for ci_<name>_fn. */
 #define CI_OPERATIONS(X)                                                                                     \
     X(gemm_f32)                                                                                              \
-    X(gemm_dot_f32)
+    X(gemm_dot_f32)                                                                                          \
+    X(depthwise_f32)
 
 #define CI_OPERATION_ENUMERATOR(name) CI_OPERATION_##name,
 typedef enum { CI_OPERATIONS(CI_OPERATION_ENUMERATOR) CI_OPERATION_COUNT } ci_operation;

@@ -106,6 +106,12 @@ CI_INLINE vf vf_select(vm m, vf yes, vf no) {
     return _mm256_blendv_ps(no, yes, m);
 }
 
+CI_INLINE vi vi_load(const int32_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+CI_INLINE vf vf_permute(vf x, vi lanes) {
+    return _mm256_permutevar8x32_ps(x, lanes);
+}
 CI_INLINE vi vi_set1(int32_t x) {
     return _mm256_set1_epi32(x);
 }

@@ -116,6 +116,13 @@ CI_INLINE vf vf_select(vm m, vf yes, vf no) {
     return _mm512_mask_blend_ps(m, no, yes);
 }
 
+CI_INLINE vi vi_load(const int32_t *p) {
+    return _mm512_loadu_si512(p);
+}
+/* Lane l of the result is lane lanes[l] of x. */
+CI_INLINE vf vf_permute(vf x, vi lanes) {
+    return _mm512_permutexvar_ps(lanes, x);
+}
 CI_INLINE vi vi_set1(int32_t x) {
     return _mm512_set1_epi32(x);
 }

@@ -115,6 +115,13 @@ CI_INLINE vf vf_select(vm m, vf yes, vf no) {
     return m ? yes : no;
 }
 
+CI_INLINE vi vi_load(const int32_t *p) {
+    return *p;
+}
+CI_INLINE vf vf_permute(vf x, vi lanes) {
+    (void)lanes;
+    return x;
+}
 CI_INLINE vi vi_set1(int32_t x) {
     return x;
 }
