@@ -16,7 +16,7 @@ _MAX_NODES = 1_000_000  # functions that call one another can describe graphs wi
 class Function:
     """A FunctionProto; the name carries the overload, and `attrs` holds the default values of its attributes."""
 
-    __slots__ = ("domain", "name", "inputs", "outputs", "attrs", "nodes")
+    __slots__ = ("attrs", "domain", "inputs", "name", "nodes", "outputs")
 
     def __init__(
         self,

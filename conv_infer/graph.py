@@ -55,7 +55,7 @@ class TensorType:
 class Node:
     """One operator: what it is, which tensors it reads ("" stands for an optional input left out) and writes."""
 
-    __slots__ = ("op", "domain", "version", "inputs", "outputs", "attrs", "name")
+    __slots__ = ("attrs", "domain", "inputs", "name", "op", "outputs", "version")
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Graph:
     folded results), `inputs` and `outputs` the names that the caller feeds and receives, in the model's order.
     """
 
-    __slots__ = ("nodes", "inputs", "outputs", "types", "constants", "opsets", "name")
+    __slots__ = ("constants", "inputs", "name", "nodes", "opsets", "outputs", "types")
 
     def __init__(
         self,

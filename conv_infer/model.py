@@ -16,7 +16,7 @@ class ValueInfo:
     model does not even tell the rank. `dtype` is None for an output whose type the model leaves out.
     """
 
-    __slots__ = ("name", "dtype", "shape")
+    __slots__ = ("dtype", "name", "shape")
 
     def __init__(self, name: str, dtype: np.dtype | None, shape: list[Dim] | None):
         self.name = name
@@ -40,19 +40,19 @@ class Model:
     """
 
     __slots__ = (
+        "doc",
+        "domain",
         "graph",
+        "graph_doc",
         "inputs",
-        "outputs",
-        "source",
         "ir_version",
-        "opsets",
         "metadata",
+        "opsets",
+        "outputs",
         "producer_name",
         "producer_version",
-        "domain",
+        "source",
         "version",
-        "doc",
-        "graph_doc",
     )
 
     def __init__(self, source: Source):

@@ -63,7 +63,7 @@ class Unsupported:
 class _Stored:
     """The typed data fields of one tensor as they come by: ranges of the file, or integers."""
 
-    __slots__ = ("field", "span", "loose", "varints")
+    __slots__ = ("field", "loose", "span", "varints")
 
     def __init__(self) -> None:
         self.field = 0  # number of the field that holds the data

@@ -19,7 +19,7 @@ NO_ACTIVATION = ("clamp", -np.inf, np.inf)
 class View:
     """Where a tensor lies: `ref` is (slot, byte offset of its first element), `strides` are in elements."""
 
-    __slots__ = ("ref", "shape", "strides", "dtype")
+    __slots__ = ("dtype", "ref", "shape", "strides")
 
     def __init__(self, ref: tuple[int, int], shape: tuple[int, ...], strides: tuple[int, ...], dtype: np.dtype):
         self.ref = ref
@@ -45,7 +45,7 @@ class View:
 class StepInfo:
     """What the plan says of a step: which kernel, which lowering, multiply-accumulates, bytes of packed weights."""
 
-    __slots__ = ("kernel", "lowering", "macs", "weight_bytes", "note")
+    __slots__ = ("kernel", "lowering", "macs", "note", "weight_bytes")
 
     def __init__(self, kernel: str = "", lowering: str = "", macs: int = 0, weight_bytes: int = 0, note: str = ""):
         self.kernel = kernel
@@ -58,7 +58,7 @@ class StepInfo:
 class Weights:
     """The weights slot while it is being laid out: pieces are reserved first, and filled once its size is known."""
 
-    __slots__ = ("nbytes", "_fillers", "_placed")
+    __slots__ = ("_fillers", "_placed", "nbytes")
 
     def __init__(self) -> None:
         self.nbytes = 0
@@ -88,7 +88,7 @@ class Weights:
 class EmitContext:
     """Handed to every emitter. `allowed` holds the instruction sets that may be used, as bits."""
 
-    __slots__ = ("allowed", "graph", "program", "threads", "weights", "_release", "_views")
+    __slots__ = ("_release", "_views", "allowed", "graph", "program", "threads", "weights")
 
     def __init__(
         self,

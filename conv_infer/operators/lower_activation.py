@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..graph import Node
-from ..passes.layout import Lowering
+from ..layout import Lowering
 
 # ONNX operator -> (kind, attribute that becomes alpha and its default, the same of beta)
 _SIMPLE = {

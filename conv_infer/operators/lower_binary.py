@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph import Node
-from ..passes.layout import Lowering, Order, plain_order
+from ..layout import Lowering, Order, plain_order
 
 _KINDS = {
     "Add": "add",

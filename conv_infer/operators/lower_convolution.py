@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..graph import Node
-from ..passes.layout import Lowering, channels_last
+from ..layout import Lowering, channels_last
 from .lower_window import conv_window, transposed_window
 
 # A convolution reads a graph input in the caller's NCHW layout where it has at most this many channels (an image).
@@ -72,7 +72,7 @@ def _emit_on_image(lowering: Lowering, node: Node, op: str, others: list[str], a
 
 
 def emit_on_image(lowering: Lowering, node: Node, op: str, others: list[str], attrs: dict) -> None:
-    """Appends an image operator on the node's first input: NHWC where it is one, a row of pixels where it is a signal."""
+    """Appends an image operator on the node's first input; a signal becomes an image of one row."""
     x = node.inputs[0]
     order = channels_last(lowering.rank(x))
     physical = lowering.use(x, order)

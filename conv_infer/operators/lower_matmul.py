@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from ..graph import Node
-from ..passes.layout import Lowering
+from ..layout import Lowering
 
 _CONV = {
     "strides": (1, 1),
@@ -39,7 +39,11 @@ def lower_gemm(lowering: Lowering, node: Node) -> bool:
             weights = weights * np.float32(alpha)
         result = _conv(lowering, node, left, weights, bias, final=not rest)
     else:
-        result = lowering.step(node, "BatchMatMul", [left, right], (rows, outputs), {"alpha": alpha}) if rest or bias else None
+        result = (
+            lowering.step(node, "BatchMatMul", [left, right], (rows, outputs), {"alpha": alpha})
+            if rest or bias
+            else None
+        )
         if result is None:
             lowering.emit(node, "BatchMatMul", [left, right], None, {"alpha": alpha})
         elif bias:

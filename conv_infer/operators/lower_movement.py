@@ -8,7 +8,7 @@ from math import prod
 import numpy as np
 
 from ..graph import Node
-from ..passes.layout import Lowering, permuted
+from ..layout import Lowering, permuted
 
 
 def _axis(node: Node, rank: int, default: int = 0) -> int:

@@ -7,7 +7,7 @@ from math import prod
 import numpy as np
 
 from ..graph import Node
-from ..passes.layout import NHWC, Lowering, channels_last, plain_order
+from ..layout import NHWC, Lowering, channels_last, plain_order
 
 
 def lower_batch_normalization(lowering: Lowering, node: Node) -> bool:

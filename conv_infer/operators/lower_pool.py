@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph import Node
-from ..passes.layout import Lowering, permuted
+from ..layout import Lowering, permuted
 from .lower_convolution import emit_on_image
 from .lower_window import conv_window, kernel_pair
 

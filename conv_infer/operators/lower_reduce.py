@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ..graph import Node
-from ..passes.layout import Lowering, plain_order
+from ..layout import Lowering, plain_order
 
 _KINDS = {
     "ReduceSum": "sum",

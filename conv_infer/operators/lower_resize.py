@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..graph import Node
-from ..passes.layout import Lowering
+from ..layout import Lowering
 from .lower_convolution import emit_on_image
 
 _COORDINATES = {

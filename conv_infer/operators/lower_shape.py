@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ..graph import Node
-from ..passes.layout import NHWC, Lowering, Order, is_plain, plain_order
+from ..layout import NHWC, Lowering, Order, is_plain, plain_order
 
 
 def lower_identity(lowering: Lowering, node: Node) -> bool:

@@ -1,4 +1,4 @@
-"""How convolution and pooling windows move, with `auto_pad` resolved, as pairs (y, x); signals are images of one row."""
+"""How windows move, with `auto_pad` resolved, as pairs (y, x); signals are images of one row."""
 
 from __future__ import annotations
 

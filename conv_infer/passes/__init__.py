@@ -1,8 +1,6 @@
-"""The passes that turn the specialised ONNX graph into planned operators: pure functions, run in the order of one list.
+"""The passes that turn the specialised ONNX graph into planned operators, in one list.
 
-    float16 widened -> patterns recognised -> lowered to channels-last -> channel order absorbed -> folded, fused -> tidied
-
-Each takes a graph and returns another; the graph is validated after each.
+Each is a pure function that takes a graph and returns another; the graph is validated after each.
 """
 
 from __future__ import annotations

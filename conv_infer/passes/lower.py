@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..graph import ONNX, Graph
+from ..layout import Lowering
 from ..operators.lower_activation import SIMPLE_ACTIVATIONS, lower_activation
 from ..operators.lower_binary import lower_binary
 from ..operators.lower_convolution import lower_conv, lower_conv_transpose
@@ -28,7 +29,6 @@ from ..operators.lower_shape import (
     lower_tile,
     lower_transpose,
 )
-from .layout import Lowering
 
 LOWER = {
     "Conv": lower_conv,

@@ -9,11 +9,12 @@ array has yet. Operators that treat all axes alike take whatever order they find
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from ..graph import INTERNAL, Graph, Node, TensorType
+from .graph import INTERNAL, Graph, Node
 
 Order = tuple[int, ...]
 
@@ -42,7 +43,7 @@ def permuted(values: Sequence, order: Sequence[int]) -> tuple:
 def only_reshapes(shape: Sequence[int], perm: Sequence[int]) -> bool:
     """Whether transposing an array of this shape leaves its elements where they are: only axes of size 1 move."""
     moved = [axis for axis in perm if shape[axis] != 1]
-    return all(first < second for first, second in zip(moved, moved[1:], strict=False))
+    return all(first < second for first, second in pairwise(moved))
 
 
 class Lowering:
@@ -129,7 +130,13 @@ class Lowering:
     # Appending operators
 
     def step(
-        self, node: Node, op: str, inputs: Sequence[str], shape: Sequence[int], attrs: dict[str, Any] | None = None, dtype=None
+        self,
+        node: Node,
+        op: str,
+        inputs: Sequence[str],
+        shape: Sequence[int],
+        attrs: dict[str, Any] | None = None,
+        dtype=None,
     ) -> str:
         """Appends an operator on physical tensors whose output is an intermediate array; returns its name."""
         dtype = self.dtype(inputs[0]) if dtype is None else dtype
@@ -138,7 +145,13 @@ class Lowering:
         return output
 
     def emit(
-        self, node: Node, op: str, inputs: Sequence[str], order: Order | None = None, attrs=None, output: str | None = None
+        self,
+        node: Node,
+        op: str,
+        inputs: Sequence[str],
+        order: Order | None = None,
+        attrs=None,
+        output: str | None = None,
     ) -> None:
         """Appends an operator on physical tensors whose output is the node's (first) output in the given order."""
         output = node.outputs[0] if output is None else output
@@ -231,6 +244,3 @@ def _suffix(order: Order) -> str:
     if order == NHWC:
         return ":nhwc"
     return "" if is_plain(order) else ":" + "".join(map(str, order))
-
-
-__all__ = ["FLOAT32", "NHWC", "Lowering", "Order", "TensorType", "channels_last", "is_plain", "only_reshapes", "permuted", "plain_order"]

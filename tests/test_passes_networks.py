@@ -1,0 +1,49 @@
+"""All passes over whole networks: planned graphs compute what onnxruntime computes."""
+
+from collections import Counter
+
+import numpy as np
+import onnxruntime
+import pytest
+from onnx_graphs import graph_of
+from planned_reference import run_graph
+
+from conv_infer.graph import INTERNAL
+from conv_infer.passes import run_passes
+from models import zoo
+
+
+def expected(model, feeds):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, feeds), strict=True))
+
+
+def planned(model, feeds):
+    return run_passes(graph_of(model, {name: array.shape for name, array in feeds.items()}))
+
+
+def assert_same(model, feeds, graph, tolerance=1e-4):
+    results = run_graph(graph, feeds)
+    for name, array in expected(model, feeds).items():
+        assert results[name].shape == array.shape
+        np.testing.assert_allclose(results[name], array, rtol=0, atol=tolerance * max(1e-30, np.abs(array).max()))
+
+
+def counts(graph):
+    assert all(node.domain == INTERNAL for node in graph.nodes), "a node was left to the reference operators"
+    return Counter(node.op for node in graph.nodes)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize(
+    "name", ["squeezenet1_1", "resnet18", "resnext50_32x4d", "mobilenet_v2", "shufflenet_v1_g3", "shufflenet_v2"]
+)
+def test_zoo(name, batch_norm):
+    model = zoo.build(name, size=64, batch_norm=batch_norm)
+    feeds = {"input": zoo.sample_input(name, size=64)}
+    graph = planned(model, feeds)
+    assert counts(graph)["Conv"] > 0
+    assert_same(model, feeds, graph)
