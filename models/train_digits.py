@@ -1,4 +1,4 @@
-"""Trains the ShuffleNet of digits.onnx on scikit-learn's handwritten digits (8x8 pixels); writes all that lies beside it.
+"""Trains the ShuffleNet of digits.onnx on scikit-learn's handwritten digits (8x8 pixels).
 
     python models/train_digits.py
 
