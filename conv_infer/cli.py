@@ -69,13 +69,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs the command line `arguments` (None: the process's own) and returns the exit code."""
     arguments = sys.argv[1:] if arguments is None else arguments
     command = next((argument for argument in arguments if argument in COMMANDS), None)
-    warnings.showwarning = show_warning
     try:
-        try:
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
             options = build_parser(command).parse_args(arguments)
             code = options.execute(options)
-        finally:
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         print("conv-infer: interrupted", file=sys.stderr)

@@ -42,7 +42,7 @@ def execute(options: argparse.Namespace) -> int:
     session = load_session(options)
     load = time.perf_counter() - start
     shapes = choose_shapes(session, options.shape)
-    feeds = random_feeds(session, shapes)
+    feeds = random_feeds(session.get_inputs(), shapes)
     first = seconds_of_run(session, feeds)
     warm = [seconds_of_run(session, feeds)]
     while sum(warm) < WARM_UP_SECONDS:

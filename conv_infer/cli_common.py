@@ -84,25 +84,28 @@ def choose_shapes(session: Any, wanted: Sequence[tuple[str, tuple[int, ...]]]) -
                 f"--shape {name}=...: the model has no input of that name; its inputs: {', '.join(inputs)}"
             )
         declared = inputs[name].shape
-        fits = declared is None or len(declared) == len(shape) and all(
-            not isinstance(size, int) or size == given for size, given in zip(declared, shape, strict=True)
-        )
+        fits = declared is None or len(declared) == len(shape)
+        if fits and declared is not None:
+            pairs = zip(declared, shape, strict=True)
+            fits = all(not isinstance(size, int) or size == given for size, given in pairs)
         if not fits:
             raise InputError(f"--shape {name}={format_shape(shape)}: the model declares {format_shape(declared)}")
     for name, tensor in inputs.items():
         if name in shapes:
             continue
-        sizes = [size if isinstance(size, int) or axis else 1 for axis, size in enumerate(tensor.shape or [None, None])]
+        declared = [None, None] if tensor.shape is None else tensor.shape
+        sizes = [size if isinstance(size, int) or axis else 1 for axis, size in enumerate(declared)]
         if not all(isinstance(size, int) for size in sizes):
-            declared = format_shape(tensor.shape)
-            raise InputError(f"input '{name}' has the shape {declared}: say which with --shape {name}=SIZE,SIZE,...")
+            open_shape = format_shape(tensor.shape)
+            raise InputError(f"input '{name}' has the shape {open_shape}: say which with --shape {name}=SIZE,SIZE,...")
         shapes[name] = tuple(sizes)
     return shapes
 
 
 def is_open(session: Any) -> bool:
     """True where some input's shape is not fixed by the model."""
-    return any(not isinstance(size, int) for tensor in session.get_inputs() for size in tensor.shape or [None])
+    shapes = [tensor.shape for tensor in session.get_inputs()]
+    return any(shape is None or not all(isinstance(size, int) for size in shape) for shape in shapes)
 
 
 def format_shape(shape: Iterable[Any] | None) -> str:

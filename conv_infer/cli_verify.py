@@ -57,7 +57,7 @@ def execute(options: argparse.Namespace) -> int:
     if options.inputs:
         feeds = read_feeds(session, options.inputs, options)
     else:
-        feeds = random_feeds(session, choose_shapes(session, options.shape), options.seed)
+        feeds = random_feeds(session.get_inputs(), choose_shapes(session, options.shape), options.seed)
     names = [tensor.name for tensor in session.get_outputs()]
     ours = dict(zip(names, session.run(None, feeds), strict=True))
     found = compare(ours, reference_outputs(options.model, feeds), options.tolerance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from . import images
 from .cli_common import format_shape
 from .errors import InputError
+
 
 def add_preprocessing_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
@@ -172,11 +173,11 @@ def _read_tensor_proto(path: str) -> np.ndarray:
         raise InputError(f"{path}: not an ONNX tensor that can be read: {error}") from None
 
 
-def random_feeds(session: Any, shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:
-    """Seeded arrays of the given shapes: standard normal, or small whole numbers, for every input."""
+def random_feeds(inputs: Iterable[Any], shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:
+    """Seeded arrays of the given shapes: standard normal, or small whole numbers, for inputs with .name and .dtype."""
     random = np.random.default_rng(seed)
     feeds = {}
-    for tensor in session.get_inputs():
+    for tensor in inputs:
         dtype = tensor.dtype
         shape = shapes[tensor.name]
         if np.issubdtype(dtype, np.floating):
