@@ -7,8 +7,8 @@
 typedef float vector __attribute__((vector_size(VECTOR_BYTES)));
 enum { LANES = VECTOR_BYTES / 4, CHAINS = 12 };
 
-/* `rounds` times a multiply-add in each of CHAINS independent vectors, enough of them to hide the latency. Returns the
- * floating-point operations done; `sink` receives a value that depends on all of them. */
+/* `rounds` times a multiply-add in each of CHAINS independent vectors, enough of them to hide the latency.
+ * Returns the floating-point operations done; `sink` receives a value that depends on all of them. */
 double limit_multiply_adds(long rounds, float *sink) {
     vector sum[CHAINS];
     vector factor, term;
@@ -31,7 +31,8 @@ double limit_multiply_adds(long rounds, float *sink) {
     return 2.0 * (double)rounds * CHAINS * LANES;
 }
 
-/* Reads `count` floats (a multiple of 8 vectors, aligned) `repeats` times. Returns a value that depends on all. */
+/* Reads `count` floats (a multiple of 8 vectors, aligned) `repeats` times. Returns a value that depends on
+ * all. */
 float limit_read(const float *data, size_t count, long repeats) {
     vector sum[8] = {0};
     for (long repeat = 0; repeat < repeats; ++repeat)
