@@ -32,35 +32,40 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
             sum[r][v] = vf_load(args->bias + v * VF_LANES);
     }
 
-#define GEMM_STEP(offset)                                                                                    \
-    do {                                                                                                     \
+#define GEMM_SUM_UP(offset, PREFETCH)                                                                        \
+    for (int64_t k = 0; k < depth; k++, b += GEMM_VECTORS * VF_LANES) {                                      \
+        const int64_t from = offset;                                                                         \
         vf column[GEMM_VECTORS];                                                                             \
-        CI_PREFETCH_L2(prefetch);                                                                            \
-        prefetch += prefetch_step;                                                                           \
+        PREFETCH;                                                                                            \
         CI_UNROLL                                                                                            \
         for (int v = 0; v < GEMM_VECTORS; v++)                                                               \
             column[v] = vf_load(b + v * VF_LANES);                                                           \
-        b += GEMM_VECTORS * VF_LANES;                                                                        \
         CI_UNROLL                                                                                            \
         for (int r = 0; r < rows; r++) {                                                                     \
-            const vf value = vf_set1(row[r][offset]);                                                        \
+            const vf value = vf_set1(row[r][from]);                                                          \
             CI_UNROLL                                                                                        \
             for (int v = 0; v < GEMM_VECTORS; v++)                                                           \
                 sum[r][v] = vf_fma(value, column[v], sum[r][v]);                                             \
         }                                                                                                    \
-    } while (0)
+    }
+#define GEMM_PREFETCH (CI_PREFETCH_L2(prefetch), prefetch += prefetch_step)
 
     const float *b = args->b;
+    const int32_t *a_depth = args->a_depth;
     const int64_t depth = args->depth;
     if (args->a_is_contiguous) {
-        for (int64_t k = 0; k < depth; k++)
-            GEMM_STEP(k);
+        if (prefetch)
+            GEMM_SUM_UP(k, GEMM_PREFETCH)
+        else
+            GEMM_SUM_UP(k, )
     } else {
-        const int32_t *a_depth = args->a_depth;
-        for (int64_t k = 0; k < depth; k++)
-            GEMM_STEP((int64_t)a_depth[k]);
+        if (prefetch)
+            GEMM_SUM_UP(a_depth[k], GEMM_PREFETCH)
+        else
+            GEMM_SUM_UP(a_depth[k], )
     }
-#undef GEMM_STEP
+#undef GEMM_PREFETCH
+#undef GEMM_SUM_UP
 
     int32_t lanes[GEMM_VECTORS];
     CI_UNROLL
@@ -128,14 +133,14 @@ void GEMM_NAME(const ci_gemm_f32_args *args) {
     static gemm_tile_fn *const tiles[] = {CI_FOR_EACH_UP_TO(GEMM_MR, GEMM_ENTRY)};
 #undef GEMM_ENTRY
     int32_t left = (args->rows + GEMM_MR - 1) / GEMM_MR;
-    const int64_t share = args->prefetch ? args->prefetch_bytes / left : 0,
-                  step = (share + args->depth - 1) / args->depth;
-    const char *prefetch = args->prefetch ? args->prefetch : (const char *)args->b;
+    const int64_t share = args->prefetch_bytes / left, step = (share + args->depth - 1) / args->depth;
+    const char *prefetch = args->prefetch;
     for (int32_t first = 0; left > 0; left--) {
         const int32_t rows = (args->rows - first + left - 1) / left;
         tiles[rows - 1](args, first, prefetch, step);
         first += rows;
-        prefetch += share;
+        if (prefetch)
+            prefetch += share;
     }
 }
 

@@ -1,8 +1,8 @@
 /* float32 GEMM with AVX2 and FMA: 16 registers. The body, and what it computes, is in gemm_f32.inc.h. */
 #include "simd_f32_avx2.h"
 
-#define GEMM_NAME ci_gemm_f32_8x8_avx2
-#define GEMM_MR 8
+#define GEMM_NAME ci_gemm_f32_10x8_avx2
+#define GEMM_MR 10
 #define GEMM_VECTORS 1
 #include "gemm_f32.inc.h"
 

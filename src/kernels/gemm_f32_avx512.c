@@ -1,13 +1,13 @@
 /* float32 GEMM with AVX-512: 32 registers. The body, and what it computes, is in gemm_f32.inc.h. */
 #include "simd_f32_avx512.h"
 
-#define GEMM_NAME ci_gemm_f32_8x16_avx512
-#define GEMM_MR 8
+#define GEMM_NAME ci_gemm_f32_10x16_avx512
+#define GEMM_MR 10
 #define GEMM_VECTORS 1
 #include "gemm_f32.inc.h"
 
-#define GEMM_NAME ci_gemm_f32_8x32_avx512
-#define GEMM_MR 8
+#define GEMM_NAME ci_gemm_f32_10x32_avx512
+#define GEMM_MR 10
 #define GEMM_VECTORS 2
 #include "gemm_f32.inc.h"
 
