@@ -14,16 +14,16 @@ from typing import Any
 import numpy as np
 
 from .attributes import read_attribute
-from .element_types import element_dtype, element_name
+from .declarations import Declared, read_declaration
 from .errors import ModelError, UnsupportedError
 from .external import ExternalData
 from .functions import Function, inline_functions
-from .graph import CAPTURES, ONNX, Dim, Graph, Node, TensorType
-from .model import Model, ValueInfo
+from .graph import CAPTURES, ONNX, Graph, Node, TensorType
+from .model import Model
 from .source import Source, open_source
 from .structure import settle
-from .tensors import MAX_RANK, Unsupported, read_entry, read_tensor
-from .wire import LENGTH_DELIMITED, VARINT, Data, fields, key, signed, text
+from .tensors import Unsupported, read_entry, read_tensor
+from .wire import LENGTH_DELIMITED, VARINT, Data, damaged, fields, key, signed, text
 
 OLDEST_IR = 3
 OLDEST_OPSET, NEWEST_OPSET = 6, 28
@@ -56,8 +56,6 @@ _NODE_ATTRIBUTE = key(5, LENGTH_DELIMITED)
 _NODE_DOMAIN = key(7, LENGTH_DELIMITED)
 _NODE_OVERLOAD = key(8, LENGTH_DELIMITED)
 
-_TYPE_KINDS = {4: "a sequence", 5: "a map", 7: "an opaque value", 8: "a sparse tensor", 9: "an optional value"}
-
 Opsets = dict[str, int]
 
 
@@ -78,16 +76,6 @@ def read_model(model: Any) -> Model:
         if source.path is not None:
             raise ModelError(f"{source.name}: {error}") from error
         raise
-
-
-class _Declared:
-    """A ValueInfoProto: `type` is None where the model leaves it out."""
-
-    __slots__ = ("name", "type")
-
-    def __init__(self, name: str, type_: TensorType | Unsupported | None):
-        self.name = name
-        self.type = type_
 
 
 class _Decoder:
@@ -156,8 +144,8 @@ class _Decoder:
             if declared.name in model.graph.inputs:
                 if declared.type is None:
                     raise ModelError(f"graph input '{declared.name}' has no type")
-                model.inputs.append(_value_info("input", declared, problems))
-        model.outputs = [_value_info("output", declared, problems) for declared in outputs]
+                model.inputs.append(declared.value_info("input", problems))
+        model.outputs = [declared.value_info("output", problems) for declared in outputs]
         if problems:
             raise UnsupportedError("\n".join(problems))
 
@@ -206,12 +194,12 @@ class _Decoder:
             [self.node(first, last, opsets) for first, last in nodes],
         )
 
-    def graph(self, start: int, end: int, opsets: Opsets) -> tuple[Graph, list[_Declared], list[_Declared], str]:
+    def graph(self, start: int, end: int, opsets: Opsets) -> tuple[Graph, list[Declared], list[Declared], str]:
         data = self.data
         name = doc = ""
         nodes: list[Node] = []
-        inputs: list[_Declared] = []
-        outputs: list[_Declared] = []
+        inputs: list[Declared] = []
+        outputs: list[Declared] = []
         constants: dict[str, Any] = {}
         types: dict[str, Any] = {}
         self.depth += 1
@@ -224,15 +212,16 @@ class _Decoder:
                 tensor, array = read_tensor(data, first, last, self.external)
                 _add_initializer(constants, types, tensor, array)
             elif found == _GRAPH_INPUT:
-                inputs.append(self.value_info(first, last))
+                inputs.append(read_declaration(data, first, last))
             elif found == _GRAPH_OUTPUT:
-                outputs.append(self.value_info(first, last))
+                outputs.append(read_declaration(data, first, last))
             elif found == _GRAPH_NAME:
                 name = text(data, first, last)
             elif found == _GRAPH_DOC:
                 doc = text(data, first, last)
             elif found == _GRAPH_SPARSE:
                 _add_initializer(constants, types, self.sparse_name(first, last), Unsupported("is sparse"))
+        is_subgraph = self.depth > 1
         self.depth -= 1
         seen: set[str] = set()
         for declared in inputs:
@@ -244,46 +233,53 @@ class _Decoder:
             # Up to IR version 3 every initializer was listed as an input too; it is a constant all the same.
             if declared.name not in constants and declared.type is not None:
                 types[declared.name] = declared.type
+        if is_subgraph:  # the main graph's outputs get the types that inference finds
+            for declared in outputs:
+                if declared.type is not None:
+                    types.setdefault(declared.name, declared.type)
         open_inputs = [declared.name for declared in inputs if declared.name not in constants]
         output_names = [declared.name for declared in outputs]
         return Graph(nodes, open_inputs, output_names, types, constants, opsets, name), inputs, outputs, doc
 
     def node(self, start: int, end: int, opsets: Opsets) -> Node:
-        data = self.data
+        data, external = self.data, self.external
         op = domain = name = overload = ""
         inputs: list[str] = []
         outputs: list[str] = []
         attrs: dict[str, Any] = {}
-        for found, first, last in fields(data, start, end):
-            if found == _NODE_INPUT:
-                inputs.append(text(data, first, last))
-            elif found == _NODE_OUTPUT:
-                outputs.append(text(data, first, last))
-            elif found == _NODE_ATTRIBUTE:
-                try:
-                    attribute, value = read_attribute(
-                        data, first, last, self.external, lambda a, b: self.graph(a, b, opsets)[0]
-                    )
-                except ModelError as error:
-                    label = name or next(iter(outputs), "?")
-                    raise ModelError(f"node '{label}' ({op}): {error}") from error
-                if attribute in attrs:
-                    raise ModelError(f"node '{name or outputs}' ({op}): attribute '{attribute}' is given twice")
-                attrs[attribute] = value
-            elif found == _NODE_NAME:
-                name = text(data, first, last)
-            elif found == _NODE_OP:
-                op = text(data, first, last)
-            elif found == _NODE_DOMAIN:
-                domain = text(data, first, last)
-            elif found == _NODE_OVERLOAD:
-                overload = text(data, first, last)
+
+        def read_graph(first: int, last: int) -> Graph:
+            return self.graph(first, last, opsets)[0]
+
+        try:
+            for found, first, last in fields(data, start, end):
+                if found == _NODE_ATTRIBUTE:
+                    attribute, value = read_attribute(data, first, last, external, read_graph)
+                    if attribute in attrs:
+                        raise ModelError(f"attribute '{attribute}' is given twice")
+                    attrs[attribute] = value
+                elif found == _NODE_INPUT:
+                    inputs.append(data[first:last].decode())
+                elif found == _NODE_OUTPUT:
+                    outputs.append(data[first:last].decode())
+                elif found == _NODE_OP:
+                    op = data[first:last].decode()
+                elif found == _NODE_NAME:
+                    name = data[first:last].decode()
+                elif found == _NODE_DOMAIN:
+                    domain = data[first:last].decode()
+                elif found == _NODE_OVERLOAD:
+                    overload = data[first:last].decode()
+        except UnicodeDecodeError:
+            raise damaged(start, "a name in this node is not UTF-8") from None
+        except ModelError as error:
+            raise ModelError(f"node '{name or ', '.join(outputs)}' ({op}): {error}") from error
         if not op:
             raise ModelError(f"node '{name}' names no operator (at byte {start})")
         if domain == "ai.onnx":
             domain = ONNX
         return Node(
-            _function_name(op, overload),
+            _function_name(op, overload) if overload else op,
             inputs,
             outputs,
             attrs,
@@ -291,63 +287,6 @@ class _Decoder:
             domain=domain,
             version=opsets.get(domain, 0),
         )
-
-    def value_info(self, start: int, end: int) -> _Declared:
-        name = ""
-        declared: TensorType | Unsupported | None = None
-        try:
-            for found, first, last in fields(self.data, start, end):
-                if found == key(1, LENGTH_DELIMITED):
-                    name = text(self.data, first, last)
-                elif found == key(2, LENGTH_DELIMITED):
-                    declared = self.type(first, last)
-        except ModelError as error:
-            raise ModelError(f"input or output '{name}': {error}") from error
-        return _Declared(name, declared)
-
-    def type(self, start: int, end: int) -> TensorType | Unsupported | None:
-        for found, first, last in fields(self.data, start, end):
-            if found == key(1, LENGTH_DELIMITED):
-                return self.tensor_type(first, last)
-            if found >> 3 in _TYPE_KINDS:
-                return Unsupported(f"is {_TYPE_KINDS[found >> 3]}")
-        return None
-
-    def tensor_type(self, start: int, end: int) -> TensorType | Unsupported | None:
-        data_type = 0
-        shape: tuple[Dim, ...] | None = None
-        for found, first, last in fields(self.data, start, end):
-            if found == key(1, VARINT):
-                data_type = first
-            elif found == key(2, LENGTH_DELIMITED):
-                shape = self.shape(first, last)
-        if data_type == 0:
-            return None
-        dtype = element_dtype(data_type)
-        if dtype is None:
-            return Unsupported(f"has element type {element_name(data_type)}")
-        return TensorType(dtype, shape)
-
-    def shape(self, start: int, end: int) -> tuple[Dim, ...]:
-        dims: list[Dim] = []
-        for found, first, last in fields(self.data, start, end):
-            if found == key(1, LENGTH_DELIMITED):
-                dims.append(self.dim(first, last))
-                if len(dims) > MAX_RANK:
-                    raise ModelError(f"it has more than {MAX_RANK} dimensions")
-        return tuple(dims)
-
-    def dim(self, start: int, end: int) -> Dim:
-        size: Dim = None
-        for found, value, last in fields(self.data, start, end):
-            if found == key(1, VARINT):
-                number = signed(value)
-                if number < -1:
-                    raise ModelError(f"its shape has the size {number}")
-                size = None if number == -1 else number  # exporters write -1 for a size left open
-            elif found == key(2, LENGTH_DELIMITED):
-                size = text(self.data, value, last) or None
-        return size
 
     def sparse_name(self, start: int, end: int) -> str:
         for found, first, last in fields(self.data, start, end):
@@ -402,13 +341,3 @@ def _undefined(graph: Graph, name: str) -> ModelError:
         f"node '{reader.label}' ({reader.op}): {read} '{name}', which is written by no node, and is neither a graph "
         "input nor an initializer"
     )
-
-
-def _value_info(role: str, declared: _Declared, problems: list[str]) -> ValueInfo:
-    if isinstance(declared.type, Unsupported):
-        problems.append(f"graph {role} '{declared.name}' {declared.type.reason}, which is not supported")
-        return ValueInfo(declared.name, None, None)
-    if declared.type is None:
-        return ValueInfo(declared.name, None, None)
-    shape = declared.type.shape
-    return ValueInfo(declared.name, declared.type.dtype, None if shape is None else list(shape))

@@ -38,6 +38,8 @@ class Source:
     """
 
     def __init__(self, data: bytes | mmap.mmap, path: str | None = None):
+        if len(data) == 0:
+            raise ModelError("the model is empty: it has no bytes")
         self.data = data
         self.path = path
         self.folder = None if path is None else os.path.dirname(os.path.abspath(path))

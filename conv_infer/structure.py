@@ -97,7 +97,7 @@ def _add_constant(node: Node, inputs: list[str], constants: dict[str, Any], type
     elif attribute != "value" or not isinstance(value, (np.ndarray, Unsupported)):
         raise ModelError(f"node '{node.label}' (Constant): attribute '{attribute}' is not a constant's value")
     (output,) = node.outputs
-    if output in constants or output in types or output in inputs:
+    if output in constants or output in inputs:
         raise ModelError(f"node '{node.label}' (Constant): its output '{output}' is defined twice")
     constants[output] = value
     if isinstance(value, np.ndarray):

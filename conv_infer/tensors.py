@@ -63,10 +63,11 @@ class Unsupported:
 class _Stored:
     """The typed data fields of one tensor as they come by: ranges of the file, or integers."""
 
-    __slots__ = ("field", "loose", "span", "varints")
+    __slots__ = ("field", "second_field", "span", "loose", "varints")
 
     def __init__(self) -> None:
         self.field = 0  # number of the field that holds the data
+        self.second_field = 0
         self.span: tuple[int, int] | None = None  # one packed run of fixed-size values, the usual case
         self.loose: bytearray | None = None  # several runs, joined
         self.varints: Varints | None = None
@@ -74,7 +75,8 @@ class _Stored:
     def add(self, data: Data, found: int, value: int, last: int) -> None:
         number, wire_type = found >> 3, found & 7
         if self.field not in (0, number):
-            raise ModelError(f"stores its data twice, in {_FIELD_NAMES[self.field]} and {_FIELD_NAMES[number]}")
+            self.second_field = number  # refused once the tensor's name is known
+            return
         self.field = number
         if found in _FIXED_DATA:
             if self.span is None and self.loose is None:
@@ -109,6 +111,8 @@ def read_tensor(data: Data, start: int, end: int, external: ExternalData) -> tup
         for found, value, last in fields(data, start, end):
             if found == _DIMS:
                 dims.append(signed(value))
+                if len(dims) > MAX_RANK:
+                    raise ModelError(f"has more than {MAX_RANK} dimensions")
             elif found == _RAW_DATA:
                 raw = (value, last)
             elif found == _DATA_TYPE:
@@ -123,6 +127,8 @@ def read_tensor(data: Data, start: int, end: int, external: ExternalData) -> tup
                 packed = Varints()
                 packed.add_packed(data, value, last)
                 dims += packed.signed_list()
+                if len(dims) > MAX_RANK:
+                    raise ModelError(f"has more than {MAX_RANK} dimensions")
             elif found == _EXTERNAL_DATA:
                 entries = entries or {}
                 entry_key, entry_value = read_entry(data, value, last)
@@ -131,8 +137,6 @@ def read_tensor(data: Data, start: int, end: int, external: ExternalData) -> tup
                 is_external = value == 1
             elif found == _SEGMENT:
                 segmented = True
-            if len(dims) > MAX_RANK:
-                raise ModelError(f"has more than {MAX_RANK} dimensions")
         if segmented:
             return name, Unsupported("is stored in segments")
         if data_type == 0:
@@ -189,8 +193,9 @@ def _checked_bytes(dims: list[int], dtype: np.dtype) -> int:
 def _view(data: Data, offset: int, dims: list[int], dtype: np.dtype, size: int) -> np.ndarray:
     if size == 0:
         return np.empty(dims, dtype)
-    array = np.frombuffer(data, dtype.newbyteorder("<"), size // dtype.itemsize, offset).reshape(dims)
-    return array if sys.byteorder == "little" else array.astype(dtype)
+    if sys.byteorder == "little":
+        return np.frombuffer(data, dtype, size // dtype.itemsize, offset).reshape(dims)
+    return np.frombuffer(data, dtype.newbyteorder("<"), size // dtype.itemsize, offset).reshape(dims).astype(dtype)
 
 
 def _from_typed(
@@ -203,6 +208,9 @@ def _from_typed(
         if size:
             raise _wrong_size(dims, data_type, f"{size} bytes", "it holds no data")
         return np.empty(dims, dtype)
+    if stored.second_field:
+        first, second = _FIELD_NAMES[stored.field], _FIELD_NAMES[stored.second_field]
+        raise ModelError(f"stores its data twice, in {first} and {second}")
     if stored.field != number:
         raise ModelError(
             f"stores its data in {_FIELD_NAMES[stored.field]}, but element type {element_name(data_type)} belongs in "

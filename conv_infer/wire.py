@@ -47,8 +47,10 @@ def fields(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int]]:
                 position += 1
             else:
                 found, position = varint(data, position)
-            if found < 8 or found > 0xFFFFFFFF:
-                raise damaged(position, f"field number {found >> 3} is not legal")
+                if found > 0xFFFFFFFF:
+                    raise damaged(position, f"field number {found >> 3} is not legal")
+            if found < 8:
+                raise damaged(position, "field number 0 is not legal")
             wire_type = found & 7
             if wire_type == LENGTH_DELIMITED:
                 size = data[position]
