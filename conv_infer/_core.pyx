@@ -2,7 +2,7 @@
 """The only compiled module: check, take pointers, one call without the GIL, raise. Arithmetic lives in C."""
 
 from libc.stddef cimport size_t
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from conv_infer.errors import ConvInferError, MemoryLimitError
 
@@ -13,3 +13,5 @@ include "_core_steps_conv.pxi"
 include "_core_pack.pxi"
 include "_core_gemm.pxi"
 include "_core_steps_depthwise.pxi"
+include "_core_steps_copies.pxi"
+include "_core_steps_elementwise.pxi"

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..graph import Node
-from . import convolution
+from . import convolution, copies, elementwise
 from .context import EmitContext, StepInfo
 
 EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
     "Conv": convolution.emit_conv,
+    # copies
+    "Transpose": copies.emit_transpose,
+    "Slice": copies.emit_slice,
+    "Concat": copies.emit_concat,
+    "Expand": copies.emit_expand,
+    "Tile": copies.emit_tile,
+    "Reshape": copies.emit_reshape,
+    "Pad": copies.emit_pad,
+    "ChannelGather": copies.emit_channel_gather,
+    # elementwise
+    "Activation": elementwise.emit_activation,
+    "Binary": elementwise.emit_binary,
+    "Affine": elementwise.emit_affine,
 }

@@ -25,6 +25,7 @@
 #define CONV_INFER_MICROKERNEL_H
 
 #include "conv_infer/cpu.h"
+#include "conv_infer/elementwise.h"
 #include "conv_infer/types.h"
 
 #ifdef __cplusplus
@@ -102,6 +103,11 @@ typedef void ci_depthwise_f32_fn(const ci_depthwise_f32_args *args);
 /* What operation a kernel performs, and so which function type it has: X(name) stands for ci_<name>_fn. */
 #define CI_OPERATIONS(X)                                                                                     \
     X(gemm_f32)                                                                                              \
+    X(transpose)                                                                                             \
+    X(gather)                                                                                                \
+    X(activation_f32)                                                                                        \
+    X(binary_f32)                                                                                            \
+    X(affine_f32)                                                                                            \
     X(gemm_dot_f32)                                                                                          \
     X(depthwise_f32)
 

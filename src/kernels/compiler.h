@@ -25,6 +25,15 @@
 #    define CI_UNROLL
 #endif
 
+/* Before a loop whose iterations are independent even where output and input are the same array. */
+#if defined(__clang__)
+#    define CI_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#    define CI_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#    define CI_INDEPENDENT
+#endif
+
 /* Draws the cache line of an address, which need not be a valid one, into the second-level cache. */
 #if defined(__GNUC__)
 #    define CI_PREFETCH_L2(address) __builtin_prefetch((address), 0, 2)

@@ -1,0 +1,3 @@
+/* Elementwise float32 kernels, AVX2 and FMA. */
+#define CI_NAME(kernel) ci_##kernel##_avx2
+#include "elementwise_f32.inc.h"

@@ -1,0 +1,3 @@
+/* Elementwise float32 kernels, AVX-512. */
+#define CI_NAME(kernel) ci_##kernel##_avx512
+#include "elementwise_f32.inc.h"

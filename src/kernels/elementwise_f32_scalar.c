@@ -1,0 +1,3 @@
+/* Elementwise float32 kernels, portable C. */
+#define CI_NAME(kernel) ci_##kernel##_scalar
+#include "elementwise_f32.inc.h"

@@ -1,0 +1,18 @@
+/* Picks 32-bit elements of each row by a table, AVX2. */
+#include <immintrin.h>
+
+#include "conv_infer/microkernel.h"
+
+void ci_gather_x32_avx2(const ci_gather_args *args) {
+    for (int64_t row = 0; row < args->rows; row++) {
+        const float *x = (const float *)args->x + row * args->x_row_stride;
+        float *y = (float *)args->y + row * args->y_row_stride;
+        int64_t column = 0;
+        for (; column + 8 <= args->columns; column += 8) {
+            const __m256i index = _mm256_loadu_si256((const __m256i *)(args->index + column));
+            _mm256_storeu_ps(y + column, _mm256_i32gather_ps(x, index, 4));
+        }
+        for (; column < args->columns; column++)
+            y[column] = x[args->index[column]];
+    }
+}
