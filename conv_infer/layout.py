@@ -84,6 +84,10 @@ class Lowering:
             return None
         return self.constants.get(node.inputs[index])
 
+    def constants_of(self, node: Node) -> list[np.ndarray | None]:
+        """The arrays of all the node's inputs; None where they are computed or left out."""
+        return [self.constants.get(name) for name in node.inputs]
+
     def has_input(self, node: Node, index: int) -> bool:
         return index < len(node.inputs) and bool(node.inputs[index])
 

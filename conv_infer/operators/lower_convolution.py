@@ -1,10 +1,11 @@
-"""Conv and ConvTranspose as planned operators: NHWC inputs, OHWI weights, signals as images of one row."""
+"""Conv and ConvTranspose as planned operators: NHWC inputs, weights with the channels last."""
 
 from __future__ import annotations
 
 from ..graph import Node
 from ..layout import Lowering, channels_last
-from .lower_window import conv_window, transposed_window
+from .convolution import resolve_convolution, resolve_transposed_convolution
+from .lower_window import emit_on_image, pair, window_attrs
 
 # A convolution reads a graph input in the caller's NCHW layout where it has at most this many channels (an image).
 MAX_PLANAR_CHANNELS = 4
@@ -12,22 +13,38 @@ MAX_PLANAR_CHANNELS = 4
 
 def lower_conv(lowering: Lowering, node: Node) -> bool:
     x, w = node.inputs[:2]
-    weights = lowering.constant(node, 1)
-    bias = node.inputs[2] if lowering.has_input(node, 2) else ""
-    if weights is None or not lowering.is_float(x, w, bias) or lowering.rank(x) not in (3, 4):
+    if not _is_image_operator(lowering, node):
         return False
-    if bias and bias not in lowering.constants:
-        return False
-    attrs = conv_window(node, lowering.shape(x)[2:], weights.shape[2:])
-    groups = node.attrs.get("group", 1)
+    window, groups = resolve_convolution(node, lowering.shape(x), lowering.shape(w))
+    attrs = window_attrs(window)
     attrs.update(groups=groups, activation=None, input_channels=None, input_layout="NHWC")
-    weights_name = _image_weights(lowering, node, 1)
+    others = [_image_weights(lowering, node), _bias(lowering, node), ""]
     if _reads_planar(lowering, x, groups):
         attrs["input_layout"] = "NCHW"
-        lowering.emit(node, "Conv", [lowering.use_plain(x), weights_name, bias, ""], channels_last(4), attrs)
+        lowering.emit(node, "Conv", [lowering.use_plain(x), *others], channels_last(4), attrs)
     else:
-        _emit_on_image(lowering, node, "Conv", [weights_name, bias, ""], attrs)
+        emit_on_image(lowering, node, "Conv", others, attrs)
     return True
+
+
+def lower_conv_transpose(lowering: Lowering, node: Node) -> bool:
+    x, w = node.inputs[:2]
+    if not _is_image_operator(lowering, node):
+        return False
+    window, groups, surplus = resolve_transposed_convolution(node, lowering.shape(x), lowering.shape(w))
+    attrs = window_attrs(window)
+    attrs.update(groups=groups, activation=None, output_padding=pair(surplus, 0))
+    emit_on_image(lowering, node, "ConvTranspose", [_image_weights(lowering, node), _bias(lowering, node)], attrs)
+    return True
+
+
+def _is_image_operator(lowering: Lowering, node: Node) -> bool:
+    """Whether it is a float32 convolution of images or signals with constant weights."""
+    return (
+        lowering.is_float(*node.inputs)
+        and lowering.rank(node.inputs[0]) in (3, 4)
+        and all(not name or name in lowering.constants for name in node.inputs[1:])
+    )
 
 
 def _reads_planar(lowering: Lowering, x: str, groups: int) -> bool:
@@ -42,24 +59,9 @@ def _reads_planar(lowering: Lowering, x: str, groups: int) -> bool:
     )
 
 
-def lower_conv_transpose(lowering: Lowering, node: Node) -> bool:
-    x, w = node.inputs[:2]
-    weights = lowering.constant(node, 1)
-    bias = node.inputs[2] if lowering.has_input(node, 2) else ""
-    if weights is None or not lowering.is_float(x, w, bias) or lowering.rank(x) not in (3, 4):
-        return False
-    if bias and bias not in lowering.constants:
-        return False
-    output = lowering.shape(node.outputs[0])
-    attrs = transposed_window(node, lowering.shape(x)[2:], weights.shape[2:], output[2:])
-    attrs.update(groups=node.attrs.get("group", 1), activation=None)
-    _emit_on_image(lowering, node, "ConvTranspose", [_image_weights(lowering, node, 1), bias], attrs)
-    return True
-
-
-def _image_weights(lowering: Lowering, node: Node, index: int) -> str:
-    """Weights with the spatial axes before the last channel axis: OIHW -> OHWI; a view."""
-    name = node.inputs[index]
+def _image_weights(lowering: Lowering, node: Node) -> str:
+    """Weights with axis 1 moved to the end, OIHW -> OHWI; a view."""
+    name = node.inputs[1]
     physical = lowering.use(name, channels_last(lowering.rank(name)))
     if lowering.rank(name) == 3:
         outputs, length, inputs = lowering.shape(physical)
@@ -67,20 +69,5 @@ def _image_weights(lowering: Lowering, node: Node, index: int) -> str:
     return physical
 
 
-def _emit_on_image(lowering: Lowering, node: Node, op: str, others: list[str], attrs: dict) -> None:
-    emit_on_image(lowering, node, op, others, attrs)
-
-
-def emit_on_image(lowering: Lowering, node: Node, op: str, others: list[str], attrs: dict) -> None:
-    """Appends an image operator on the node's first input; a signal becomes an image of one row."""
-    x = node.inputs[0]
-    order = channels_last(lowering.rank(x))
-    physical = lowering.use(x, order)
-    if len(order) == 4:
-        lowering.emit(node, op, [physical, *others], order, attrs)
-        return
-    batch, channels, length = lowering.shape(x)
-    image = lowering.reshaped(node, physical, (batch, 1, length, channels))
-    batch, channels, length = lowering.shape(node.outputs[0])
-    image = lowering.step(node, op, [image, *others], (batch, 1, length, channels), attrs)
-    lowering.emit(node, "Reshape", [image], order)
+def _bias(lowering: Lowering, node: Node) -> str:
+    return node.inputs[2] if lowering.has_input(node, 2) else ""

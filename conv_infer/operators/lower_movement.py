@@ -9,6 +9,8 @@ import numpy as np
 
 from ..graph import Node
 from ..layout import Lowering, permuted
+from .lower_shape import reshape_logical
+from .slicing import resolve_pad, resolve_pad_value, resolve_slice
 
 
 def _axis(node: Node, rank: int, default: int = 0) -> int:
@@ -49,31 +51,10 @@ def lower_split(lowering: Lowering, node: Node) -> bool:
 
 def lower_slice(lowering: Lowering, node: Node) -> bool:
     x, output = node.inputs[0], node.outputs[0]
-    shape = lowering.shape(x)
-    rank = len(shape)
-    if len(node.inputs) == 1:
-        starts = node.attrs.get("starts")
-        axes = node.attrs.get("axes")
-        steps = None
-    else:
-        arrays = [lowering.constant(node, index) for index in range(1, 5)]
-        given = [lowering.has_input(node, index) for index in range(1, 5)]
-        if any(there and array is None for there, array in zip(given, arrays, strict=True)):
-            return False
-        starts = arrays[0].reshape(-1).tolist()
-        axes = None if arrays[2] is None else arrays[2].reshape(-1).tolist()
-        steps = None if arrays[3] is None else arrays[3].reshape(-1).tolist()
-    axes = list(range(len(starts))) if axes is None else [axis + rank if axis < 0 else axis for axis in axes]
-    first, step = [0] * rank, [1] * rank
-    for index, axis in enumerate(axes):
-        size = shape[axis]
-        step[axis] = 1 if steps is None else steps[index]
-        start = starts[index] + size if starts[index] < 0 else starts[index]
-        low, high = (0, size) if step[axis] > 0 else (0, size - 1)
-        first[axis] = min(max(start, low), high)
-    if prod(lowering.shape(output)) == 0:
+    ranges = resolve_slice(node, lowering.shape(x), lowering.constants_of(node))
+    if ranges is None or 0 in lowering.shape(output):
         return False
-    emit_slice(lowering, node, x, output, first, step)
+    emit_slice(lowering, node, x, output, ranges.starts, ranges.steps)
     return True
 
 
@@ -91,48 +72,30 @@ def emit_slice(
 
 def lower_pad(lowering: Lowering, node: Node) -> bool:
     x, output = node.inputs[0], node.outputs[0]
-    rank = lowering.rank(x)
+    constants = lowering.constants_of(node)
+    resolved, value = resolve_pad(node, lowering.shape(x), constants), resolve_pad_value(node, constants)
     mode = node.attrs.get("mode", "constant")
-    pads = node.attrs.get("pads") or node.attrs.get("paddings")
-    value = node.attrs.get("value", 0.0)
-    if pads is None:
-        arrays = [lowering.constant(node, index) for index in range(1, 4)]
-        given = [lowering.has_input(node, index) for index in range(1, 4)]
-        if any(there and array is None for there, array in zip(given, arrays, strict=True)):
-            return False
-        pads = arrays[0].reshape(-1).tolist()
-        if arrays[1] is not None and arrays[1].size:
-            value = arrays[1].reshape(-1)[0].item()
-        elif lowering.dtype(x).kind != "f":
-            value = 0
-        if arrays[2] is not None:
-            axes = [axis + rank if axis < 0 else axis for axis in arrays[2].reshape(-1).tolist()]
-            begins, ends = [0] * rank, [0] * rank
-            for index, axis in enumerate(axes):
-                begins[axis], ends[axis] = pads[index], pads[index + len(axes)]
-            pads = begins + ends
-    if mode not in ("constant", "reflect", "edge") or lowering.dtype(x).kind not in "fiub":
+    if resolved is None or value is None or mode not in ("constant", "reflect", "edge"):
         return False
-    if not any(pads):
+    if lowering.dtype(x).kind not in "fiub" or 0 in lowering.shape(x) or 0 in lowering.shape(output):
+        return False
+    if not any(resolved[0]) and not any(resolved[1]):
         lowering.alias(output, x)
         return True
-    if min(pads) < 0 and (mode != "constant" or prod(lowering.shape(output)) == 0):
-        return False
     physical, order = lowering.use_home(x)
-    begins, ends = permuted(pads[:rank], order), permuted(pads[rank:], order)
-    if min(pads) < 0:
-        shape = lowering.shape(physical)
-        cropped = [size + min(a, 0) + min(b, 0) for size, a, b in zip(shape, begins, ends, strict=True)]
-        if min(cropped) <= 0:
-            return False
-        starts = tuple([max(-begin, 0) for begin in begins])
-        attrs = {"starts": starts, "steps": (1,) * rank}
-        if max(pads) <= 0:
+    begin, end = permuted(resolved[0], order), permuted(resolved[1], order)
+    if min(*begin, *end) < 0:
+        # negative paddings take elements away, before anything is added
+        cropped = [size + min(a, 0) + min(b, 0) for size, a, b in zip(lowering.shape(physical), begin, end, strict=True)]
+        attrs = {"starts": tuple([max(-pad, 0) for pad in begin]), "steps": (1,) * len(order)}
+        if max(*begin, *end) <= 0:
             lowering.emit(node, "Slice", [physical], order, attrs)
             return True
+        if 0 in cropped:
+            return False
         physical = lowering.step(node, "Slice", [physical], cropped, attrs)
-        begins, ends = [max(pad, 0) for pad in begins], [max(pad, 0) for pad in ends]
-    lowering.emit(node, "Pad", [physical], order, {"pads": (*begins, *ends), "value": value, "mode": mode})
+        begin, end = [max(pad, 0) for pad in begin], [max(pad, 0) for pad in end]
+    lowering.emit(node, "Pad", [physical], order, {"pads": (*begin, *end), "value": value, "mode": mode})
     return True
 
 
@@ -166,7 +129,5 @@ def lower_gather(lowering: Lowering, node: Node) -> bool:
         attrs = {"channels": picks.astype(np.int32)}
         lowering.emit(node, "ChannelGather", [physical], order, attrs, output=picked)
     if picked != output:
-        from .lower_shape import reshape_logical
-
         reshape_logical(lowering, node, picked, output)
     return True

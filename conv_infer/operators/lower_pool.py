@@ -5,21 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph import Node
-from ..layout import Lowering, permuted
-from .lower_convolution import emit_on_image
-from .lower_window import conv_window, kernel_pair
+from ..layout import Lowering
+from .lower_window import emit_on_image, pair, window_attrs
+from .pooling import resolve_pooling
 
 _MAX_POOL_TYPES = {np.dtype(np.float32), np.dtype(np.int8), np.dtype(np.uint8)}
 
 
 def lower_max_pool(lowering: Lowering, node: Node) -> bool:
     x = node.inputs[0]
-    wants_indices = len(node.outputs) > 1 and bool(node.outputs[1])
-    if wants_indices or lowering.dtype(x) not in _MAX_POOL_TYPES or lowering.rank(x) not in (3, 4):
-        return False
-    kernel = node.attrs["kernel_shape"]
-    attrs = conv_window(node, lowering.shape(x)[2:], kernel)
-    emit_on_image(lowering, node, "MaxPool", [], {"kernel": kernel_pair(kernel), **attrs})
+    if any(node.outputs[1:]) or lowering.dtype(x) not in _MAX_POOL_TYPES or lowering.rank(x) not in (3, 4):
+        return False  # with indices, of other types, in three dimensions
+    window = resolve_pooling(node, lowering.shape(x))
+    emit_on_image(lowering, node, "MaxPool", [], {"kernel": pair(window.kernel, 1), **window_attrs(window)})
     return True
 
 
@@ -27,12 +25,12 @@ def lower_average_pool(lowering: Lowering, node: Node) -> bool:
     x = node.inputs[0]
     if not lowering.is_float(x) or lowering.rank(x) not in (3, 4):
         return False
-    kernel = node.attrs["kernel_shape"]
-    attrs = conv_window(node, lowering.shape(x)[2:], kernel)
+    window = resolve_pooling(node, lowering.shape(x))
+    attrs = {"kernel": pair(window.kernel, 1), **window_attrs(window)}
     if attrs.pop("dilations") != (1, 1):
         return False
     attrs["count_include_pad"] = bool(node.attrs.get("count_include_pad", 0))
-    emit_on_image(lowering, node, "AveragePool", [], {"kernel": kernel_pair(kernel), **attrs})
+    emit_on_image(lowering, node, "AveragePool", [], attrs)
     return True
 
 
@@ -43,7 +41,6 @@ def _lower_global(kind: str):
             return False
         physical, order = lowering.use_home(x)
         axes = tuple([position for position, axis in enumerate(order) if axis >= 2])
-        assert permuted(lowering.shape(x), order) == lowering.shape(physical)
         lowering.emit(node, "Reduce", [physical], order, {"kind": kind, "axes": axes})
         return True
 
