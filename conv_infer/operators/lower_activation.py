@@ -93,3 +93,9 @@ def emit_activation(lowering: Lowering, node: Node, activation: tuple[str, float
         lowering.alias(node.outputs[0], node.inputs[0])
         return
     lowering.emit(node, "Activation", [physical], order, {"kind": kind, "alpha": alpha, "beta": beta})
+
+
+def lower_recognised(lowering: Lowering, node: Node) -> bool:
+    """An Activation that stands for several ONNX nodes."""
+    emit_activation(lowering, node, (node.attrs["kind"], node.attrs["alpha"], node.attrs["beta"]))
+    return True

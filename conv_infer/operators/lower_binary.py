@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..graph import Node
 from ..layout import Lowering, Order, plain_order
+from .lower_activation import emit_activation
 
 _KINDS = {
     "Add": "add",
@@ -35,7 +38,7 @@ def lower_binary(lowering: Lowering, node: Node) -> bool:
     if len(inputs) == 1:
         lowering.alias(output, inputs[0])
         return True
-    if node.op == "Pow" and _lower_power(lowering, node):
+    if _lower_to_activation(lowering, node) or (node.op == "Pow" and _lower_power(lowering, node)):
         return True
     kind = _KINDS[node.op]
     rank = lowering.rank(output)
@@ -98,3 +101,21 @@ def _lower_power(lowering: Lowering, node: Node) -> bool:
     else:
         return False
     return True
+
+
+def _lower_to_activation(lowering: Lowering, node: Node) -> bool:
+    """Min, Max and PRelu with one number are activations."""
+    if node.op not in ("Min", "Max", "PRelu") or len(node.inputs) != 2:
+        return False
+    for x, other in (node.inputs, node.inputs[::-1]) if node.op != "PRelu" else (node.inputs,):
+        array = lowering.constants.get(other)
+        if array is None or array.size != 1 or lowering.shape(x) != lowering.shape(node.outputs[0]):
+            continue
+        value = float(array.reshape(-1)[0])
+        if node.op == "PRelu":
+            activation = ("leaky_relu", value, 0.0)
+        else:
+            activation = ("clamp", value, math.inf) if node.op == "Max" else ("clamp", -math.inf, value)
+        emit_activation(lowering, node.replace(inputs=[x]), activation)
+        return True
+    return False

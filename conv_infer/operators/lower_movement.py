@@ -86,7 +86,9 @@ def lower_pad(lowering: Lowering, node: Node) -> bool:
     begin, end = permuted(resolved[0], order), permuted(resolved[1], order)
     if min(*begin, *end) < 0:
         # negative paddings take elements away, before anything is added
-        cropped = [size + min(a, 0) + min(b, 0) for size, a, b in zip(lowering.shape(physical), begin, end, strict=True)]
+        cropped = [
+            size + min(a, 0) + min(b, 0) for size, a, b in zip(lowering.shape(physical), begin, end, strict=True)
+        ]
         attrs = {"starts": tuple([max(-pad, 0) for pad in begin]), "steps": (1,) * len(order)}
         if max(*begin, *end) <= 0:
             lowering.emit(node, "Slice", [physical], order, attrs)

@@ -6,12 +6,35 @@ Each is a pure function that takes a graph and returns another; the graph is val
 from __future__ import annotations
 
 from ..graph import Graph
+from .absorb_gathers import absorb_gathers
+from .fold_affine import fold_affine
+from .fold_padding import fold_padding
+from .fuse_activations import fuse_activations
+from .fuse_residuals import fuse_residuals
 from .lower import lower
+from .recognise_activations import recognise_activations
+from .recognise_shuffle import recognise_shuffle
 from .remove_dead import remove_dead
+from .sink_reshapes import sink_reshapes
+from .tidy import tidy
+from .widen_float16 import widen_float16
 
 PASSES = (
-    lower,
+    # on the ONNX graph
+    widen_float16,
+    recognise_shuffle,
+    recognise_activations,
     remove_dead,
+    # to planned operators, channels last
+    lower,
+    # on planned operators
+    absorb_gathers,
+    sink_reshapes,
+    fold_affine,
+    fuse_activations,
+    fold_padding,
+    fuse_residuals,
+    tidy,
 )
 
 

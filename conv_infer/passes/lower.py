@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..graph import ONNX, Graph
 from ..layout import Lowering
-from ..operators.lower_activation import SIMPLE_ACTIVATIONS, lower_activation
+from ..operators.lower_activation import SIMPLE_ACTIVATIONS, lower_activation, lower_recognised
 from ..operators.lower_binary import lower_binary
 from ..operators.lower_convolution import lower_conv, lower_conv_transpose
 from ..operators.lower_matmul import lower_gemm, lower_matmul
@@ -66,12 +66,16 @@ LOWER = {
 }
 
 
+# Planned operators that earlier passes made on the ONNX layout
+_RECOGNISED = {"Activation": lower_recognised, "Cast": lower_cast}
+
+
 def lower(graph: Graph) -> Graph:
     """Every node becomes planned operators, or stays and runs on the ONNX layout where there are none for it."""
     lowering = Lowering(graph)
     types = graph.types
     for node in graph.nodes:
-        function = LOWER.get(node.op) if node.domain == ONNX else None
+        function = LOWER.get(node.op) if node.domain == ONNX else _RECOGNISED.get(node.op)
         names = [name for name in (*node.inputs, *node.outputs) if name]
         if function is None or not all(types[name].is_static for name in names) or not function(lowering, node):
             lowering.keep(node)
