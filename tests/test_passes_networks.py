@@ -39,13 +39,29 @@ def counts(graph):
     return Counter(node.op for node in graph.nodes)
 
 
-@pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize(
-    "name", ["squeezenet1_1", "resnet18", "resnext50_32x4d", "mobilenet_v2", "shufflenet_v1_g3", "shufflenet_v2"]
+    ("name", "batch_norm"),
+    [
+        ("squeezenet1_1", False),
+        ("resnet18", True),
+        ("resnext50_32x4d", False),
+        ("mobilenet_v2", True),
+        ("shufflenet_v1_g3", True),
+        ("shufflenet_v1_g4_x0.5", False),
+        ("shufflenet_v2", True),
+    ],
 )
 def test_zoo(name, batch_norm):
     model = zoo.build(name, size=64, batch_norm=batch_norm)
     feeds = {"input": zoo.sample_input(name, size=64)}
     graph = planned(model, feeds)
-    assert counts(graph)["Conv"] > 0
+    found = counts(graph)
     assert_same(model, feeds, graph)
+    # normalisations, activations, residual additions, layout changes and (in version 1) shuffles are gone
+    allowed = {"Conv", "MaxPool", "AveragePool", "Concat", "Reduce", "Reshape"}
+    if name == "shufflenet_v2":
+        allowed.add("ChannelGather")
+        gathers = [node.attrs["channels"] for node in graph.nodes if node.op == "ChannelGather"]
+        assert len(gathers) == 13  # the identity half of each unit
+        assert all((np.diff(channels) > 0).all() for channels in gathers)
+    assert set(found) <= allowed, found

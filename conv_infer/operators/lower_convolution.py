@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..graph import Node
-from ..layout import Lowering, channels_last
+from ..layout import Lowering, channels_last, is_plain
 from .convolution import resolve_convolution, resolve_transposed_convolution
 from .lower_window import emit_on_image, pair, window_attrs
 
-# A convolution reads a graph input in the caller's NCHW layout where it has at most this many channels (an image).
+# A convolution reads NCHW directly where there are at most this many channels: an image as the caller gives it.
 MAX_PLANAR_CHANNELS = 4
 
 
@@ -48,10 +48,10 @@ def _is_image_operator(lowering: Lowering, node: Node) -> bool:
 
 
 def _reads_planar(lowering: Lowering, x: str, groups: int) -> bool:
-    """Whether a convolution takes a graph input as the caller wrote it, so that nobody copies it into another order."""
-    if x not in lowering.source.inputs or lowering.rank(x) != 4 or groups != 1:
+    """Whether a convolution takes an image as the caller wrote it, NCHW, so that nobody transposes it."""
+    if lowering.rank(x) != 4 or groups != 1 or not is_plain(lowering.home(x)) or x in lowering.constants:
         return False
-    if not 2 <= lowering.shape(x)[1] <= MAX_PLANAR_CHANNELS or x in lowering.source.outputs:
+    if not 2 <= lowering.shape(x)[1] <= MAX_PLANAR_CHANNELS:
         return False
     return all(
         reader.op == "Conv" and reader.inputs[0] == x and reader.inputs[1] in lowering.constants

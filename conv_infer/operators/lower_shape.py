@@ -9,8 +9,9 @@ from ..layout import NHWC, Lowering, Order, is_plain, plain_order
 
 
 def lower_identity(lowering: Lowering, node: Node) -> bool:
-    if len(node.outputs) > 1 and node.outputs[1]:
-        return False  # Dropout with its mask
+    mask = node.outputs[1] if len(node.outputs) > 1 else ""
+    if mask and (mask in lowering.readers or mask in lowering.source.outputs):
+        return False
     lowering.alias(node.outputs[0], node.inputs[0])
     return True
 

@@ -171,7 +171,7 @@ class _Walk:
             self.append(node.replace(inputs=[self.in_order(x)]))
 
     def _permute_producer(self, name: str, channels: Channels, output: str) -> bool:
-        """Lets the dense convolution that makes a tensor write its channels in another order, if nobody else reads it."""
+        """Lets the dense convolution that makes a tensor write its channels in another order."""
         chain = []
         current = name
         while True:

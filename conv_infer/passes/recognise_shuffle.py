@@ -167,7 +167,7 @@ def _cut(axes: list[Axis], starts, steps, sizes) -> tuple[list[Axis] | None, int
             continue
         if start % inner or size % inner or (inner > 1 and step != 1):
             return None, 0
-        count, stride = run[0]
+        stride = run[0][1]
         offset += start // inner * stride
         result.append([(size // inner, stride * step), *run[1:]])
     return result, offset
