@@ -9,6 +9,8 @@ import signal
 import sys
 import warnings
 
+from . import __version__
+
 EXIT_CODES = """exit codes:
   0  done
   1  a check failed: results depart from the reference
@@ -20,6 +22,7 @@ EXAMPLES = """examples:
   conv-infer verify model.onnx photo.jpg --layers
   conv-infer bench model.onnx --threads 1
 """
+
 # The commands in the order of the help; each is a module with add_arguments(parser) and execute(options) -> exit code.
 COMMANDS = {
     "run": ("cli_run", "run a model on an image or on arrays and print what it says"),
@@ -27,7 +30,7 @@ COMMANDS = {
     "verify": ("cli_verify", "compare results with onnxruntime's"),
     "bench": ("cli_bench", "measure how fast a model runs, and where the time goes"),
 }
-FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 128 + signal.SIGINT, 128 + 13
+USAGE, INTERRUPTED, BROKEN_PIPE = 2, 128 + signal.SIGINT, 128 + 13
 
 
 def build_parser(command: str | None = None) -> argparse.ArgumentParser:
@@ -38,7 +41,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
         epilog=EXAMPLES + "\n" + EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action=_Version)
+    parser.add_argument("--version", action="version", version=f"conv-infer {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, (module_name, summary) in COMMANDS.items():
         sub = commands.add_parser(name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -49,20 +52,6 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
             module.add_arguments(sub)
             sub.set_defaults(execute=module.execute)
     return parser
-
-
-class _Version(argparse.Action):
-    def __init__(self, option_strings: list[str], dest: str, **_: object):
-        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, help="print the version and leave")
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"conv-infer {version('conv_infer')}")
-        except PackageNotFoundError:
-            print("conv-infer, not installed")
-        parser.exit()
 
 
 def main(arguments: list[str] | None = None) -> int:

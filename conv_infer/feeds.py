@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -103,13 +104,8 @@ def _read_image(path: str, tensor: Any, session: Any, options: argparse.Namespac
 
 
 def _read_npy(path: str) -> np.ndarray:
-    if Path(path).stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty")
-    try:
-        # Mapped, so that a header that promises more than the file holds is refused before memory is taken.
-        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (ValueError, EOFError, OverflowError, TypeError, SyntaxError) as error:
-        raise InputError(f"{path}: not an array that can be read: {error}") from None
+    with open(path, "rb") as stream:
+        return _read_array(stream, Path(path).stat().st_size, path)
 
 
 def _read_npz(path: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -130,30 +126,31 @@ def _read_npz(path: str, inputs: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _read_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, path: str) -> np.ndarray:
-    what = f"{path}: '{entry.filename}'"
+    with archive.open(entry) as stream:
+        return _read_array(stream, entry.file_size, f"{path}: '{entry.filename}'")
+
+
+def _read_array(stream: IO[bytes], size: int, what: str) -> np.ndarray:
+    """An array in NumPy's format from `size` bytes, to which the header's promise is held before memory is taken."""
     try:
-        with archive.open(entry) as stream:
-            version = np.lib.format.read_magic(stream)
-            read_header = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }.get(version)
-            if read_header is None:
-                raise InputError(f"{what} has the array format {version}, which is not supported")
-            shape, column_major, dtype = read_header(stream)
-            count = 1
-            for size in shape:
-                count *= size
-            if dtype.hasobject:
-                raise InputError(f"{what} holds Python objects, not numbers")
-            if min(shape, default=0) < 0 or count * dtype.itemsize > entry.file_size:
-                raise InputError(f"{what} says its shape is {format_shape(shape)}, but is shorter than that")
-            data = stream.read(count * dtype.itemsize)
+        version = np.lib.format.read_magic(stream)
+        if version == (1, 0):
+            shape, column_major, dtype = np.lib.format.read_array_header_1_0(stream)
+        elif version == (2, 0):
+            shape, column_major, dtype = np.lib.format.read_array_header_2_0(stream)
+        else:
+            raise InputError(f"{what}: the array format {version} is not supported")
+        if dtype.hasobject:
+            raise InputError(f"{what}: holds Python objects, not numbers")
+        count = math.prod(shape)
+        if min(shape, default=0) < 0 or count * dtype.itemsize > size:
+            raise InputError(f"{what}: says its shape is {format_shape(shape)}, but is shorter than that")
+        data = stream.read(count * dtype.itemsize)
         return np.frombuffer(data, dtype, count).reshape(shape, order="F" if column_major else "C")
     except (ValueError, TypeError, SyntaxError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{what} is not an array that can be read: {error}") from None
+        raise InputError(f"{what}: not an array that can be read: {error}") from None
 
 
 def _read_tensor_proto(path: str) -> np.ndarray:
