@@ -61,6 +61,7 @@ class Storage:
         self.last_use: dict[str, int] = {}
         self.produced: dict[str, int] = {}
         self._outputs = set(graph.outputs)
+        self._outside = {name for node in graph.nodes if node.domain != INTERNAL for name in node.outputs}
         self._relate()
 
     # ---- which tensors share memory
@@ -187,7 +188,7 @@ class Storage:
         if root is None or len(self.graph.shape(name)) != 4:
             return False
         members = self.groups[root].members
-        if any(member in self.external for member in members):
+        if any(member in self.external or member in self._outside for member in members):
             return False
         image = self.graph.shape(root)[:3]
         for member in members:

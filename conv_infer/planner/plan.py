@@ -1,0 +1,227 @@
+"""Turns a planned graph into a program: every decision is taken here, run time takes none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+
+from .. import _core
+from ..emit import EMITTERS
+from ..emit.context import EmitContext, StepInfo, View, Weights
+from ..emit.copies import emit_copy, emit_frame
+from ..errors import MemoryLimitError
+from ..graph import INTERNAL, Graph, Node, TensorType
+from .arena import live_peak, place
+from .storage import NO_PADS, Buffer, Storage, element_count, frame_of, is_stored
+
+FIRST_EXTERNAL_SLOT = 2
+
+
+class PlanStep:
+    """One line of the plan: a node, what computes it and what it costs.
+
+    `steps` is the range of program steps that belong to it (none for a node that costs nothing), in segment `segment`.
+    """
+
+    __slots__ = (
+        "arena_bytes",
+        "input_shapes",
+        "kernel",
+        "lowering",
+        "macs",
+        "name",
+        "note",
+        "operator",
+        "output_shape",
+        "segment",
+        "steps",
+        "weight_bytes",
+    )
+
+    def __init__(self, graph: Graph, node: Node, info: StepInfo, segment: int, steps: range):
+        self.operator = node.op
+        self.name = node.label
+        self.input_shapes = [graph.types[name].shape for name in node.inputs if name and name not in graph.constants]
+        self.output_shape = graph.types[node.outputs[0]].shape
+        self.kernel = info.kernel
+        self.lowering = info.lowering
+        self.macs = info.macs
+        self.weight_bytes = info.weight_bytes
+        self.note = info.note
+        self.segment = segment
+        self.steps = steps
+        self.arena_bytes = 0
+        if is_stored(graph, node.outputs[0]):
+            output = graph.types[node.outputs[0]]
+            self.arena_bytes = element_count(output.shape) * output.dtype.itemsize  # type: ignore[arg-type]
+
+    @property
+    def is_reference(self) -> bool:
+        return self.kernel == "reference"
+
+
+class Plan:
+    """A compiled graph: segments to run in order, each a program or a node for the reference implementation."""
+
+    __slots__ = (
+        "arena_bytes",
+        "external_sizes",
+        "graph",
+        "live_bytes",
+        "scratch_bytes",
+        "segments",
+        "slots",
+        "steps",
+        "threads",
+        "views",
+        "weights",
+        "weights_bytes",
+    )
+
+    def __init__(self, graph: Graph, threads: int):
+        self.graph = graph
+        self.threads = threads
+        self.segments: list[_core.Program | Node] = []
+        self.steps: list[PlanStep] = []
+        self.slots: dict[str, int] = {}
+        self.external_sizes: list[int] = []
+        self.views: dict[str, View] = {}
+        self.weights: _core.Memory | None = None
+        self.weights_bytes = self.arena_bytes = self.scratch_bytes = self.live_bytes = 0
+
+
+def build_plan(
+    graph: Graph, *, allowed: int, threads: int, max_memory: int | None, release: Callable[[np.ndarray], None]
+) -> Plan:
+    """Plans and packs. `allowed`: instruction sets as bits. `release` is told of every array of the model that has been
+    packed. Raises `MemoryLimitError` where weights, arena and scratch exceed `max_memory` bytes."""
+    plan = Plan(graph, threads)
+    plan.slots = external_slots(graph)
+    graph, storage = settle_storage(graph, plan.slots)
+    plan.graph = graph
+    intervals = storage.intervals()
+    plan.arena_bytes = place(intervals)
+    plan.live_bytes = live_peak(intervals)
+    check_memory(plan.arena_bytes, max_memory, "the arena")
+    plan.views = storage.views()
+    plan.external_sizes = [
+        element_count(graph.shape(name)) * graph.dtype(name).itemsize
+        for name, _ in sorted(plan.slots.items(), key=lambda item: item[1])
+    ]
+    weights = Weights()
+    context = EmitContext(graph, plan.views, weights, allowed, threads, release)
+    emit_nodes(plan, storage, context)
+    plan.weights_bytes = weights.nbytes
+    programs = [segment for segment in plan.segments if isinstance(segment, _core.Program)]
+    plan.scratch_bytes = threads * max((program.scratch_bytes for program in programs), default=0)
+    check_memory(plan.arena_bytes + plan.weights_bytes + plan.scratch_bytes, max_memory, "weights, arena and scratch")
+    plan.weights = weights.fill()
+    return plan
+
+
+def external_slots(graph: Graph) -> dict[str, int]:
+    """A slot for each graph input, and for each graph output that a node computes."""
+    computed = {name for node in graph.nodes for name in node.outputs}
+    names = [name for name in graph.inputs if is_stored(graph, name)]
+    names += [name for name in graph.outputs if name in computed and is_stored(graph, name)]
+    return {name: FIRST_EXTERNAL_SLOT + index for index, name in enumerate(dict.fromkeys(names))}
+
+
+def settle_storage(graph: Graph, external: dict[str, int]) -> tuple[Graph, Storage]:
+    """The storage of the graph, after copies have been put before convolutions whose input cannot carry padding."""
+    storage = Storage(graph, external)
+    nodes: list[Node] = []
+    copies: dict[tuple[str, bool], str] = {}
+    changed = graph.with_nodes(nodes)
+    for node in graph.nodes:
+        if frame_of(graph, node) != NO_PADS and not storage.can_be_framed(node.inputs[0]):
+            source = node.inputs[0]
+            planar = node.attrs.get("input_layout") == "NCHW"
+            if (source, planar) not in copies:
+                shape = graph.shape(source)
+                name = changed.fresh_name(f"{source}.framed")
+                changed.types[name] = TensorType(graph.dtype(source), shape)
+                copies[source, planar] = name
+                nodes.append(Node("Copy", [source], [name], domain=INTERNAL, name=name))
+            node = node.replace(inputs=[copies[source, planar], *node.inputs[1:]])
+        nodes.append(node)
+    if copies:
+        graph = changed
+        storage = Storage(graph, external)
+    storage.measure()
+    return graph, storage
+
+
+def emit_nodes(plan: Plan, storage: Storage, context: EmitContext) -> None:
+    """Appends the steps of every node to the plan's segments."""
+    graph = plan.graph
+    frames = storage.framed_first_at()
+    slot_bytes = [plan.arena_bytes, 0, *plan.external_sizes]
+    for index, node in enumerate(graph.nodes):
+        if node.domain != INTERNAL:
+            plan.segments.append(node)
+            context.program = None
+            info = StepInfo(kernel="reference", note="no native implementation")
+            plan.steps.append(PlanStep(graph, node, info, len(plan.segments) - 1, range(0)))
+            continue
+        if context.program is None:
+            context.program = _core.Program(slot_bytes)
+            context.program.grow_slot(1, context.weights.nbytes)
+            plan.segments.append(context.program)
+        before = len(context.program)
+        for buffer in frames.get(index, ()):
+            emit_frame(context, framed_view(plan, buffer), buffer.pads, buffer.is_planar, 0)
+            context.program.no_barrier()
+        info = emit_node(context, storage, node)
+        steps = range(before, len(context.program))
+        plan.steps.append(PlanStep(graph, node, info, len(plan.segments) - 1, steps))
+
+
+def framed_view(plan: Plan, buffer: Buffer) -> View:
+    return plan.views[buffer.root]
+
+
+def emit_node(context: EmitContext, storage: Storage, node: Node) -> StepInfo:
+    if node.op == "Concat":
+        target = context.view(node.outputs[0])
+        return emit_concat(context, storage, node, target)
+    if node.op in ("Reshape", "Slice") and storage.is_written_in_place(node, 0):
+        return StepInfo(lowering="view")
+    if node.op in ("Copy", "Reshape"):
+        source, target = context.view(node.inputs[0]), context.view(node.outputs[0])
+        return emit_copy(context, source, target)
+    return EMITTERS[node.op](context, node)
+
+
+def emit_concat(context: EmitContext, storage: Storage, node: Node, target: View) -> StepInfo:
+    """Copies the pieces that their producers could not write into the whole."""
+    axis = node.attrs["axis"]
+    start = 0
+    kernels = []
+    for index, name in enumerate(node.inputs):
+        piece = context.view(name)
+        if not storage.is_written_in_place(node, index):
+            ref = target.moved(start * target.strides[axis])
+            kernels.append(emit_copy(context, piece, View(ref, piece.shape, target.strides, piece.dtype)).kernel)
+        start += piece.shape[axis]
+    if not kernels:
+        return StepInfo(lowering="view")
+    return StepInfo(kernel=kernels[0], lowering=f"copies {len(kernels)} of {len(node.inputs)} pieces")
+
+
+def check_memory(nbytes: int, max_memory: int | None, what: str) -> None:
+    """Raises `MemoryLimitError` where so many bytes are over the caller's limit, or more than this machine has."""
+    if max_memory is not None and nbytes > max_memory:
+        raise MemoryLimitError(f"{what} take {nbytes:,} bytes, more than max_memory={max_memory:,} allows")
+    installed = installed_memory()
+    if nbytes > installed:
+        raise MemoryLimitError(f"{what} take {nbytes:,} bytes, more than the {installed:,} of this machine")
+
+
+def installed_memory() -> int:
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):  # not on this system
+        return 1 << 40
