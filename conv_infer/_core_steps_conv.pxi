@@ -4,6 +4,24 @@ cdef extern from "steps/rows.h":
     ctypedef struct ci_row_strides:
         int64_t image, row, pixel
 
+cdef extern from "conv_infer/lowering.h":
+    ctypedef enum ci_strip_direction:
+        CI_STRIPS_OF_COLUMNS
+        CI_STRIPS_OF_ROWS
+    ctypedef struct ci_axis:
+        int32_t size, pad, reach, window, stride, dilation, outputs
+    ctypedef struct ci_reusable:
+        ci_strip_direction direction
+        ci_axis along, across
+        int32_t channels, strip, strips
+        int64_t line, step, buffer_elems
+    ci_status ci_reusable_layout(
+        int32_t height, int32_t width, int32_t channels, const ci_window *window, ci_strip_direction direction,
+        int32_t strip, ci_reusable *layout,
+    )
+    int64_t ci_reusable_buffer_elems(const ci_reusable *layout, int32_t strips)
+    int64_t ci_reusable_copied_elems(const ci_reusable *layout, int32_t strips)
+
 cdef extern from "steps/conv.h":
     ctypedef struct ci_conv_panel:
         const ci_kernel *kernel
@@ -21,6 +39,47 @@ cdef extern from "steps/conv.h":
         int32_t rows_per_task, panels_per_task
         int64_t prefetch_bytes
     ci_status ci_add_conv(ci_program *program, const ci_conv *conv)
+    ci_status ci_add_conv_reusable(
+        ci_program *program, const ci_conv *conv, const ci_reusable *layout, int32_t strips_per_task
+    )
+
+
+cdef class ReusableBuffer:
+    """The layout of a reusable im2row buffer: strips of output columns, or of output rows, of one image.
+
+    `size` is (height, width, channels); `strip` outputs are lowered at once. Sizes are in elements.
+    """
+
+    cdef ci_reusable layout
+
+    def __cinit__(self, tuple size, kernel, strides, dilations, pads, bint strips_of_rows, int strip):
+        cdef ci_window window = window_of(kernel, strides, dilations, pads)
+        cdef ci_strip_direction direction = CI_STRIPS_OF_ROWS if strips_of_rows else CI_STRIPS_OF_COLUMNS
+        check(
+            ci_reusable_layout(size[0], size[1], size[2], &window, direction, strip, &self.layout), "reusable buffer"
+        )
+
+    @property
+    def strips(self) -> int:
+        return self.layout.strips
+
+    @property
+    def along_stride(self) -> int:
+        """Buffer elements from one position along to the next."""
+        return self.layout.channels
+
+    @property
+    def across_stride(self) -> int:
+        """Buffer elements from one position across to the next."""
+        return self.layout.line
+
+    def buffer_elems(self, int strips) -> int:
+        """Elements of a buffer used for so many strips in a row."""
+        return ci_reusable_buffer_elems(&self.layout, strips)
+
+    def copied_elems(self, int strips) -> int:
+        """Elements written while so many strips pass."""
+        return ci_reusable_copied_elems(&self.layout, strips)
 
 
 cdef ci_row_strides row_strides_of(tuple strides) except *:
@@ -48,10 +107,13 @@ def add_conv(
     int rows_per_task,
     int panels_per_task,
     int64_t prefetch_bytes,
+    ReusableBuffer reusable=None,
+    int strips_per_task=1,
 ) -> None:
     """Appends a float32 convolution. `output_shape` is (images, height, width); strides are (image, row, pixel) in
     elements, the input's from one window to the next; `panels` is a list of (kernel, first column, columns, depth
-    table, input offset, weights offset)."""
+    table, input offset, weights offset). With `reusable` the windows are lowered through that buffer: `input_strides`
+    are then those of the input's images, rows and pixels, and depth offsets those of the buffer."""
     cdef ci_conv conv
     cdef ci_conv_panel *panel = <ci_conv_panel *>calloc(len(panels) or 1, sizeof(ci_conv_panel))
     cdef Kernel kernel
@@ -76,6 +138,12 @@ def add_conv(
         conv.activation = activation_of(activation)
         conv.rows_per_task, conv.panels_per_task = rows_per_task, panels_per_task
         conv.prefetch_bytes = prefetch_bytes
-        check(ci_add_conv(program.program, &conv), "convolution")
+        if reusable is None:
+            check(ci_add_conv(program.program, &conv), "convolution")
+        else:
+            check(
+                ci_add_conv_reusable(program.program, &conv, &reusable.layout, strips_per_task),
+                "convolution through the reusable buffer",
+            )
     finally:
         free(panel)

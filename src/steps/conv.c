@@ -9,62 +9,53 @@ typedef struct {
     int32_t panel_tasks;
 } params;
 
-static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f32_args *args,
-                      const float *input, const float *weights, const float *bias, float *output,
-                      const float *residual) {
-    const int32_t *depth_offsets = conv->depth_offsets + (int64_t)panel->depth_table * conv->depth;
-    args->columns = panel->columns;
-    args->a = input + panel->input_offset;
-    args->a_depth = depth_offsets;
-    args->a_is_contiguous = panel->reads_runs;
-    args->b = weights + panel->weights_offset;
-    args->bias = bias;
-    args->c = output + panel->first_column;
-    args->residual = residual ? residual + panel->first_column : NULL;
-    ((ci_gemm_f32_fn *)panel->kernel->function)(args);
+void ci_conv_run_panels(const ci_conv *conv, const ci_run *run, ci_gemm_f32_args *args, int32_t first_panel,
+                        int32_t panels, const float *input, float *output, const float *residual) {
+    const float *weights = ci_address(run, conv->weights), *bias = ci_address(run, conv->bias);
+    for (int32_t index = 0; index < first_panel; index++)
+        bias += conv->panel[index].kernel->nr;
+    args->depth = conv->depth;
+    args->activation = conv->activation;
+    args->prefetch_bytes = conv->prefetch_bytes;
+    for (int32_t index = first_panel; index < first_panel + panels; index++) {
+        const ci_conv_panel *panel = &conv->panel[index];
+        args->columns = panel->columns;
+        args->a = input + panel->input_offset;
+        args->a_depth = conv->depth_offsets + (int64_t)panel->depth_table * conv->depth;
+        args->a_is_contiguous = panel->reads_runs;
+        args->b = weights + panel->weights_offset;
+        args->bias = bias;
+        args->c = output + panel->first_column;
+        args->residual = residual ? residual + panel->first_column : NULL;
+        const int is_followed = conv->prefetch_bytes && index + 1 < conv->panels;
+        args->prefetch = is_followed ? weights + panel[1].weights_offset : NULL;
+        ((ci_gemm_f32_fn *)panel->kernel->function)(args);
+        bias += panel->kernel->nr;
+    }
 }
 
 static void task(const void *data, const ci_run *run, int32_t task) {
     const params *p = data;
     const ci_conv *conv = &p->conv;
     const int64_t first_row = (int64_t)(task / p->panel_tasks) * conv->rows_per_task;
+    const int64_t left = p->rows - first_row;
+    const int32_t rows = (int32_t)(left < conv->rows_per_task ? left : conv->rows_per_task);
     const int32_t first_panel = task % p->panel_tasks * conv->panels_per_task;
-    const int32_t rows =
-        (int32_t)(p->rows - first_row < conv->rows_per_task ? p->rows - first_row : conv->rows_per_task);
-    int32_t last_panel = first_panel + conv->panels_per_task;
-    if (last_panel > conv->panels)
-        last_panel = conv->panels;
+    int32_t panels = conv->panels - first_panel;
+    if (panels > conv->panels_per_task)
+        panels = conv->panels_per_task;
 
     int32_t *input_rows = (int32_t *)run->scratch, *output_rows = input_rows + conv->rows_per_task;
     int32_t *residual_rows = output_rows + conv->rows_per_task;
-    const float *input = ci_address(run, conv->input);
-    const float *weights = ci_address(run, conv->weights), *bias = ci_address(run, conv->bias);
+    const float *input = ci_address(run, conv->input), *residual = ci_address(run, conv->residual);
     float *output = ci_address(run, conv->output);
-    const float *residual = ci_address(run, conv->residual);
     input += ci_row_offsets(input_rows, first_row, rows, conv->height, conv->width, conv->input_strides);
     output += ci_row_offsets(output_rows, first_row, rows, conv->height, conv->width, conv->output_strides);
     if (residual)
-        residual +=
-            ci_row_offsets(residual_rows, first_row, rows, conv->height, conv->width, conv->residual_strides);
-
+        residual += ci_row_offsets(residual_rows, first_row, rows, conv->height, conv->width, conv->residual_strides);
     ci_gemm_f32_args args = {
-        .rows = rows,
-        .depth = conv->depth,
-        .a_row = input_rows,
-        .c_row = output_rows,
-        .residual_row = residual_rows,
-        .activation = conv->activation,
-    };
-    for (int32_t index = 0; index < first_panel; index++)
-        bias += conv->panel[index].kernel->nr;
-    for (int32_t index = first_panel; index < last_panel; index++) {
-        const ci_conv_panel *panel = &conv->panel[index];
-        args.prefetch =
-            conv->prefetch_bytes && index + 1 < last_panel ? weights + panel[1].weights_offset : NULL;
-        args.prefetch_bytes = conv->prefetch_bytes;
-        run_panel(conv, panel, &args, input, weights, bias, output, residual);
-        bias += panel->kernel->nr;
-    }
+        .rows = rows, .a_row = input_rows, .c_row = output_rows, .residual_row = residual_rows};
+    ci_conv_run_panels(conv, run, &args, first_panel, panels, input, output, residual);
 }
 
 static int64_t magnitude(int64_t value) {
@@ -90,24 +81,27 @@ static ci_status check_rows(const ci_program *program, const ci_conv *conv, ci_r
     return ci_program_check_view(program, ref, 4, shape, along, sizeof(float));
 }
 
+/* The lowest and highest depth offset that a panel reads, its group's included. */
+static void panel_reach(const ci_conv *conv, const ci_conv_panel *panel, int64_t *lowest, int64_t *highest) {
+    const int32_t *table = conv->depth_offsets + (int64_t)panel->depth_table * conv->depth;
+    *lowest = *highest = table[0];
+    for (int32_t k = 1; k < conv->depth; k++) {
+        *lowest = table[k] < *lowest ? table[k] : *lowest;
+        *highest = table[k] > *highest ? table[k] : *highest;
+    }
+    *lowest += panel->input_offset;
+    *highest += panel->input_offset;
+}
+
 static ci_status check_panel(const ci_program *program, const ci_conv *conv, const ci_conv_panel *panel) {
     if (!panel->kernel || panel->columns < 1 || panel->columns > panel->kernel->nr ||
         panel->first_column < 0 || panel->depth_table < 0 || panel->depth_table >= conv->depth_tables)
         return CI_ERROR_ARGUMENT;
-    const int32_t *table = conv->depth_offsets + (int64_t)panel->depth_table * conv->depth;
-    int64_t lowest = table[0], highest = table[0];
-    for (int32_t k = 1; k < conv->depth; k++) {
-        lowest = table[k] < lowest ? table[k] : lowest;
-        highest = table[k] > highest ? table[k] : highest;
-    }
-    ci_ref input = conv->input, output = conv->output, residual = conv->residual, weights = conv->weights;
-    input.offset += (panel->input_offset + lowest) * (int64_t)sizeof(float);
+    ci_ref output = conv->output, residual = conv->residual, weights = conv->weights;
     output.offset += panel->first_column * (int64_t)sizeof(float);
     residual.offset += panel->first_column * (int64_t)sizeof(float);
     weights.offset += panel->weights_offset * (int64_t)sizeof(float);
-    ci_status status = check_rows(program, conv, input, conv->input_strides, highest - lowest + 1);
-    if (status == CI_OK)
-        status = check_rows(program, conv, output, conv->output_strides, panel->columns);
+    ci_status status = check_rows(program, conv, output, conv->output_strides, panel->columns);
     if (status == CI_OK && conv->residual.slot != CI_SLOT_NONE)
         status = check_rows(program, conv, residual, conv->residual_strides, panel->columns);
     if (status == CI_OK)
@@ -123,18 +117,10 @@ static int is_run(const int32_t *offsets, int32_t count) {
     return k == count;
 }
 
-ci_status ci_add_conv(ci_program *program, const ci_conv *conv) {
-    if (conv->images < 1 || conv->height < 1 || conv->width < 1 || conv->depth < 1 ||
-        conv->depth_tables < 1 || conv->panels < 1 || conv->rows_per_task < 1 || conv->panels_per_task < 1 ||
-        conv->activation.kind > CI_ACTIVATION_LAST_FUSED)
+ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
+    if (conv->images < 1 || conv->height < 1 || conv->width < 1 || conv->depth < 1 || conv->depth_tables < 1 ||
+        conv->panels < 1 || conv->activation.kind < 0 || conv->activation.kind > CI_ACTIVATION_LAST_FUSED)
         return CI_ERROR_ARGUMENT;
-    const int64_t rows = (int64_t)conv->images * conv->height * conv->width;
-    const int64_t row_tasks = (rows + conv->rows_per_task - 1) / conv->rows_per_task;
-    const int32_t panel_tasks = (conv->panels + conv->panels_per_task - 1) / conv->panels_per_task;
-    if (row_tasks > INT32_MAX / panel_tasks || !rows_fit(conv, conv->input_strides) ||
-        !rows_fit(conv, conv->output_strides) ||
-        (conv->residual.slot != CI_SLOT_NONE && !rows_fit(conv, conv->residual_strides)))
-        return CI_ERROR_OVERFLOW;
     int64_t bias_elems = 0;
     for (int32_t index = 0; index < conv->panels; index++) {
         ci_status status = check_panel(program, conv, &conv->panel[index]);
@@ -145,21 +131,42 @@ ci_status ci_add_conv(ci_program *program, const ci_conv *conv) {
     ci_status status = ci_program_check(program, conv->bias, bias_elems * (int64_t)sizeof(float));
     if (status != CI_OK)
         return status;
-
+    conv->depth_offsets = ci_program_keep(program, conv->depth_offsets,
+                                          sizeof(int32_t) * (size_t)conv->depth_tables * (size_t)conv->depth);
     ci_conv_panel *panels =
-        (ci_conv_panel *)ci_program_keep(program, conv->panel, sizeof *conv->panel * (size_t)conv->panels);
-    if (!panels)
+        (ci_conv_panel *)ci_program_keep(program, conv->panel, sizeof *panels * (size_t)conv->panels);
+    if (!conv->depth_offsets || !panels)
         return CI_ERROR_MEMORY;
     for (int32_t index = 0; index < conv->panels; index++)
         panels[index].reads_runs =
             is_run(conv->depth_offsets + (int64_t)panels[index].depth_table * conv->depth, conv->depth);
+    conv->panel = panels;
+    return CI_OK;
+}
 
-    params p = {.conv = *conv, .rows = rows, .panel_tasks = panel_tasks};
-    p.conv.depth_offsets = ci_program_keep(
-        program, conv->depth_offsets, sizeof(int32_t) * (size_t)conv->depth_tables * (size_t)conv->depth);
-    p.conv.panel = panels;
-    if (!p.conv.depth_offsets)
-        return CI_ERROR_MEMORY;
-    return ci_program_add(program, task, &p, sizeof p, (int32_t)row_tasks * panel_tasks,
+ci_status ci_add_conv(ci_program *program, const ci_conv *conv) {
+    params p = {.conv = *conv};
+    ci_status status = ci_conv_prepare(program, &p.conv);
+    if (status != CI_OK)
+        return status;
+    if (conv->rows_per_task < 1 || conv->panels_per_task < 1)
+        return CI_ERROR_ARGUMENT;
+    for (int32_t index = 0; index < conv->panels; index++) {
+        int64_t lowest, highest;
+        panel_reach(conv, &conv->panel[index], &lowest, &highest);
+        ci_ref input = conv->input;
+        input.offset += lowest * (int64_t)sizeof(float);
+        status = check_rows(program, conv, input, conv->input_strides, highest - lowest + 1);
+        if (status != CI_OK)
+            return status;
+    }
+    p.rows = (int64_t)conv->images * conv->height * conv->width;
+    p.panel_tasks = (conv->panels + conv->panels_per_task - 1) / conv->panels_per_task;
+    const int64_t row_tasks = (p.rows + conv->rows_per_task - 1) / conv->rows_per_task;
+    if (row_tasks > INT32_MAX / p.panel_tasks || !rows_fit(conv, conv->input_strides) ||
+        !rows_fit(conv, conv->output_strides) ||
+        (conv->residual.slot != CI_SLOT_NONE && !rows_fit(conv, conv->residual_strides)))
+        return CI_ERROR_OVERFLOW;
+    return ci_program_add(program, task, &p, sizeof p, (int32_t)row_tasks * p.panel_tasks,
                           3 * (int64_t)sizeof(int32_t) * conv->rows_per_task);
 }

@@ -1,7 +1,9 @@
-/* Convolution as a GEMM over output pixels, float32: dense or grouped, any window, read in place. */
+/* Convolution as a GEMM over output pixels, float32: dense or grouped, any window, read in place or through the reusable
+ * im2row buffer. */
 #ifndef CI_STEPS_CONV_H
 #define CI_STEPS_CONV_H
 
+#include "conv_infer/lowering.h"
 #include "conv_infer/microkernel.h"
 #include "conv_infer/program.h"
 #include "rows.h"
@@ -37,8 +39,21 @@ typedef struct {
     int64_t prefetch_bytes; /* of the next panel's weights to draw into L2 ahead of time; 0: none */
 } ci_conv;
 
+/* Runs some of the panels over `rows` output pixels; `args` holds the row tables and the rest that panels share. */
+void ci_conv_run_panels(const ci_conv *conv, const ci_run *run, ci_gemm_f32_args *args, int32_t first_panel,
+                        int32_t panels, const float *input, float *output, const float *residual);
+
+/* What both forms check, and the copies of the tables that the program keeps. `conv` is changed to point to them. */
+ci_status ci_conv_prepare(ci_program *program, ci_conv *conv);
+
 /* Checks that every element that a window, a panel or an output pixel touches lies in its buffer, and appends
  * the step. Answers CI_ERROR_ARGUMENT, CI_ERROR_BOUNDS, CI_ERROR_OVERFLOW or CI_ERROR_MEMORY otherwise. */
 ci_status ci_add_conv(ci_program *program, const ci_conv *conv);
+
+/* The same through a reusable buffer in the thread's scratch. `conv->input` is the first element of the first image and
+ * `conv->input_strides` are the strides of its images, rows and pixels; depth offsets are those of the buffer. A task
+ * takes `strips_per_task` strips of one image and all panels (`rows_per_task` and `panels_per_task` are not used). */
+ci_status ci_add_conv_reusable(ci_program *program, const ci_conv *conv, const ci_reusable *layout,
+                               int32_t strips_per_task);
 
 #endif

@@ -1,0 +1,109 @@
+/* The reusable im2row buffer. */
+#include "conv_infer/lowering.h"
+
+#include <string.h>
+
+static ci_status lay_axis(ci_axis *axis, int32_t size, int32_t before, int32_t after, int32_t kernel, int32_t stride,
+                          int32_t dilation) {
+    if (size < 1 || before < 0 || after < 0 || kernel < 1 || stride < 1 || dilation < 1)
+        return CI_ERROR_ARGUMENT;
+    const int64_t padded = (int64_t)size + before + after, window = (int64_t)(kernel - 1) * dilation + 1;
+    if (padded > INT32_MAX || window > padded)
+        return padded > INT32_MAX ? CI_ERROR_OVERFLOW : CI_ERROR_ARGUMENT;
+    axis->size = size;
+    axis->pad = before;
+    axis->window = (int32_t)window;
+    axis->stride = stride;
+    axis->dilation = dilation;
+    axis->outputs = (int32_t)((padded - window) / stride + 1);
+    axis->reach = (axis->outputs - 1) * stride + axis->window;
+    return CI_OK;
+}
+
+ci_status ci_reusable_layout(int32_t height, int32_t width, int32_t channels, const ci_window *window,
+                             ci_strip_direction direction, int32_t strip, ci_reusable *layout) {
+    ci_axis y, x;
+    ci_status status = lay_axis(&y, height, window->pad_top, window->pad_bottom, window->kernel_height,
+                                window->stride_y, window->dilation_y);
+    if (status == CI_OK)
+        status = lay_axis(&x, width, window->pad_left, window->pad_right, window->kernel_width, window->stride_x,
+                          window->dilation_x);
+    if (status != CI_OK)
+        return status;
+    if (channels < 1 || strip < 1)
+        return CI_ERROR_ARGUMENT;
+    const int rows = direction == CI_STRIPS_OF_ROWS;
+    layout->direction = direction;
+    layout->along = rows ? y : x;
+    layout->across = rows ? x : y;
+    layout->channels = channels;
+    layout->strip = strip < layout->along.outputs ? strip : layout->along.outputs;
+    layout->strips = (layout->along.outputs + layout->strip - 1) / layout->strip;
+    const int64_t kept = (int64_t)(layout->strip - 1) * layout->along.stride + layout->along.window;
+    const int64_t moved = (int64_t)layout->strip * layout->along.stride;
+    if (kept > INT32_MAX / channels || kept * channels > INT32_MAX / 2 / layout->across.reach ||
+        moved * channels > INT32_MAX / 2 / layout->strips)
+        return CI_ERROR_OVERFLOW;
+    layout->line = kept * channels;
+    layout->step = kept >= moved ? moved * channels : 0;
+    layout->buffer_elems = ci_reusable_buffer_elems(layout, layout->strips);
+    return CI_OK;
+}
+
+int64_t ci_reusable_buffer_elems(const ci_reusable *layout, int32_t strips) {
+    return layout->across.reach * layout->line + (strips - 1) * layout->step;
+}
+
+int64_t ci_reusable_copied_elems(const ci_reusable *layout, int32_t strips) {
+    const int64_t each = layout->step ? layout->step : layout->line;
+    return layout->across.reach * (layout->line + (strips - 1) * each);
+}
+
+static void fill_padding(char *to, int64_t elements, int32_t element_bytes, const void *pad_element) {
+    if (element_bytes == 1) {
+        memset(to, *(const unsigned char *)pad_element, (size_t)elements);
+        return;
+    }
+    for (int64_t index = 0; index < elements; index++)
+        memcpy(to + index * element_bytes, pad_element, (size_t)element_bytes);
+}
+
+int64_t ci_reusable_fill(const ci_reusable *layout, const void *image, int64_t row_bytes, int64_t pixel_bytes,
+                         void *buffer, int32_t strip, int32_t position, int32_t element_bytes,
+                         const void *pad_element) {
+    const ci_axis *along = &layout->along, *across = &layout->across;
+    const int rows = layout->direction == CI_STRIPS_OF_ROWS;
+    const int64_t along_bytes = rows ? row_bytes : pixel_bytes, across_bytes = rows ? pixel_bytes : row_bytes;
+    const int64_t pixel = (int64_t)layout->channels * element_bytes;
+    const int64_t base = position * layout->step;
+    const int32_t kept = (int32_t)(layout->line / layout->channels);
+    const int32_t moved = layout->step ? (int32_t)(layout->step / layout->channels) : kept;
+    const int32_t fresh = position == 0 ? 0 : kept - moved; /* the first position along that is not there yet */
+    const int64_t start = (int64_t)strip * layout->strip * along->stride - along->pad;
+
+    /* Positions along: [fresh, inside) and [outside, kept) lie in the padding, those between in the image. */
+    int64_t inside = start + fresh < 0 ? -start : fresh;
+    int64_t outside = along->size - start < kept ? along->size - start : kept;
+    if (inside > kept)
+        inside = kept;
+    if (outside < inside)
+        outside = inside;
+    char *line = (char *)buffer + base * element_bytes;
+    for (int32_t index = 0; index < across->reach; index++, line += layout->line * element_bytes) {
+        const int64_t source = (int64_t)index - across->pad;
+        if (source < 0 || source >= across->size) {
+            fill_padding(line + fresh * pixel, (int64_t)(kept - fresh) * layout->channels, element_bytes, pad_element);
+            continue;
+        }
+        fill_padding(line + fresh * pixel, (inside - fresh) * layout->channels, element_bytes, pad_element);
+        fill_padding(line + outside * pixel, (kept - outside) * layout->channels, element_bytes, pad_element);
+        const char *from = (const char *)image + source * across_bytes + (start + inside) * along_bytes;
+        if (along_bytes == pixel) {
+            memcpy(line + inside * pixel, from, (size_t)((outside - inside) * pixel));
+            continue;
+        }
+        for (int64_t at = inside; at < outside; at++, from += along_bytes)
+            memcpy(line + at * pixel, from, (size_t)pixel);
+    }
+    return base;
+}
