@@ -40,13 +40,13 @@ def run(
     or a dict by name. The other arguments and the errors are those of `load`.
     """
     session = load(model, threads=threads, max_memory=max_memory, strict=strict)
-    names = [argument.name for argument in session.get_inputs()]
+    names = [entry.name for entry in session.get_inputs()]
     if not isinstance(inputs, dict):
         values = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
         if len(values) != len(names):
             raise InputError(f"the network has {len(names)} inputs ({', '.join(names)}), got {len(values)}")
         inputs = dict(zip(names, values, strict=True))
-    outputs = [argument.name for argument in session.get_outputs()]
+    outputs = [entry.name for entry in session.get_outputs()]
     return dict(zip(outputs, session.run(outputs, inputs), strict=True))
 
 

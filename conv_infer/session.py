@@ -13,8 +13,9 @@ import numpy as np
 from . import _core
 from .errors import ConvInferError, InputError, UnsupportedError
 from .graph import INTERNAL, Graph, Node
-from .importer import Model, read_model
+from .importer import read_model
 from .isa import allowed_isa_bits
+from .model import Model, ValueInfo
 from .passes import run_passes
 from .planner.plan import Plan, PlanStep, build_plan
 from .planner.storage import is_stored
@@ -46,18 +47,27 @@ class MemoryUse:
         )
 
 
-class Argument:
-    """A declared input or output: `name`, `shape` (sizes, names of symbolic ones, None where unknown), `type`."""
+class ModelMeta:
+    """What the file says of itself, by onnxruntime's names; `custom_metadata_map` is a dict of strings."""
 
-    __slots__ = ("name", "shape", "type")
+    __slots__ = (
+        "custom_metadata_map",
+        "description",
+        "domain",
+        "graph_description",
+        "graph_name",
+        "producer_name",
+        "version",
+    )
 
-    def __init__(self, name: str, shape: list[int | str | None], type_name: str):
-        self.name = name
-        self.shape = shape
-        self.type = type_name
-
-    def __repr__(self) -> str:
-        return f"Argument(name={self.name!r}, shape={self.shape}, type={self.type!r})"
+    def __init__(self, model: Model):
+        self.producer_name = model.producer_name
+        self.graph_name = model.graph.name
+        self.domain = model.domain
+        self.description = model.doc
+        self.graph_description = model.graph_doc
+        self.version = model.version
+        self.custom_metadata_map = dict(model.metadata)
 
 
 class StepTime:
@@ -119,15 +129,17 @@ class Session:
             results = self._run(self._plan_for(shapes_of(arrays)), arrays, None)
         return [results[name] for name in names]
 
-    def get_inputs(self) -> list[Argument]:
-        return [Argument(entry.name, list(entry.shape or []), entry.type) for entry in self._model.inputs]
+    def get_inputs(self) -> list[ValueInfo]:
+        """The declared inputs: `.name`, `.shape` (sizes, names of symbolic ones, None where unknown), `.type`."""
+        return list(self._model.inputs)
 
-    def get_outputs(self) -> list[Argument]:
-        return [Argument(entry.name, list(entry.shape or []), entry.type) for entry in self._model.outputs]
+    def get_outputs(self) -> list[ValueInfo]:
+        """The declared outputs, likewise."""
+        return list(self._model.outputs)
 
-    def get_modelmeta(self) -> Any:
+    def get_modelmeta(self) -> ModelMeta:
         """Producer, versions, description and the metadata (`custom_metadata_map`) that the model carries."""
-        return self._model.meta
+        return ModelMeta(self._model)
 
     # ---- and beyond it
 
@@ -226,7 +238,7 @@ class Session:
             allowed=self._allowed,
             threads=self._thread_count(graph),
             max_memory=self._max_memory,
-            release=self._model.release,
+            release=self._model.source.release,
         )
         self._share_weights(plan)
         if plan.arena_bytes > self._arena.nbytes:
@@ -402,7 +414,7 @@ def describe_names(unknown: list[str], missing: list[str], known: list[str]) -> 
     return "; ".join(parts) + f"; inputs: {quoted(known)}"
 
 
-def checked_array(entry: Any, value: Any) -> np.ndarray:
+def checked_array(entry: ValueInfo, value: Any) -> np.ndarray:
     """The array in native byte order and row-major, of the declared element type and rank."""
     try:
         array = np.asarray(value)
@@ -423,9 +435,6 @@ def checked_array(entry: Any, value: Any) -> np.ndarray:
     if 0 in array.shape:
         raise InputError(f"input '{entry.name}': the shape {array.shape} has no elements")
     return np.ascontiguousarray(array, dtype=entry.dtype)
-
-
-__all__ = ["Argument", "MemoryUse", "Session", "StepTime"]
 
 
 def is_native(graph: Graph) -> bool:
