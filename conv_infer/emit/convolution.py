@@ -6,6 +6,7 @@ import numpy as np
 
 from .. import _core
 from ..graph import Node
+from ..planner.arena import round_up
 from ..planner.tiling import FLOAT_BYTES, Panel, plan_rows, split_columns
 from .activations import FUSED_KINDS, activation_triple
 from .context import NO_BUFFER, EmitContext, StepInfo, View
@@ -148,6 +149,19 @@ def depth_tables(
     return np.stack(tables_list), groups
 
 
+def weight_matrix(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """OHWI weights as a matrix [O, depth], and the order in which its columns make depth (ky, kx, channel).
+
+    Weights that lie in a model file as OIHW are packed from there, without a copy in between.
+    """
+    columns, height, width, channels = weights.shape
+    as_stored = weights.transpose(0, 3, 1, 2)
+    if weights.dtype == np.float32 and as_stored.flags.c_contiguous and height * width > 1:
+        order = np.arange(channels * height * width, dtype=np.int32).reshape(channels, height, width)
+        return as_stored.reshape(columns, -1), np.ascontiguousarray(order.transpose(1, 2, 0)).reshape(-1)
+    return np.ascontiguousarray(weights, np.float32).reshape(columns, -1), None
+
+
 def pack_panels(
     ctx: EmitContext,
     node: Node,
@@ -164,7 +178,7 @@ def pack_panels(
     offsets, total = [], 0
     for panel in cut:
         offsets.append(total)
-        total += _core.packed_gemm_f32_elems(panel.kernel, geometry.depth)
+        total += round_up(_core.packed_gemm_f32_elems(panel.kernel, geometry.depth) * FLOAT_BYTES) // FLOAT_BYTES
     padded_bias = np.zeros((geometry.groups, sum(panel.kernel.nr for panel in cut)), np.float32)
     if bias is not None:
         place = 0
@@ -174,14 +188,13 @@ def pack_panels(
             place += panel.kernel.nr
 
     def fill(memory: _core.Memory, offset: int) -> None:
-        rows = np.ascontiguousarray(weights, np.float32).reshape(geometry.groups, columns, geometry.depth)
+        matrix, order = weight_matrix(weights)
         for group in range(geometry.groups):
+            rows = matrix[group * columns : (group + 1) * columns]
             for panel, start in zip(cut, offsets, strict=True):
+                place = offset + (group * total + start) * FLOAT_BYTES
                 _core.pack_gemm_f32(
-                    panel.kernel,
-                    rows[group, panel.first : panel.first + panel.columns],
-                    memory,
-                    offset + (group * total + start) * FLOAT_BYTES,
+                    panel.kernel, rows[panel.first : panel.first + panel.columns], memory, place, order
                 )
         ctx.release(weights)
 

@@ -3,6 +3,8 @@
 
 #include <limits.h>
 
+#include "pack.h"
+
 typedef struct {
     ci_conv conv;
     int64_t rows;
@@ -104,9 +106,11 @@ static ci_status check_panel(const ci_program *program, const ci_conv *conv, con
     ci_status status = check_rows(program, conv, output, conv->output_strides, panel->columns);
     if (status == CI_OK && conv->residual.slot != CI_SLOT_NONE)
         status = check_rows(program, conv, residual, conv->residual_strides, panel->columns);
+    int64_t elems = 0;
     if (status == CI_OK)
-        status = ci_program_check(program, weights,
-                                  (int64_t)conv->depth * panel->kernel->nr * (int64_t)sizeof(float));
+        status = ci_packed_gemm_f32_elems(panel->kernel, panel->columns, conv->depth, &elems);
+    if (status == CI_OK)
+        status = ci_program_check(program, weights, elems * (int64_t)sizeof(float));
     return status;
 }
 
@@ -137,9 +141,12 @@ ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
         (ci_conv_panel *)ci_program_keep(program, conv->panel, sizeof *panels * (size_t)conv->panels);
     if (!conv->depth_offsets || !panels)
         return CI_ERROR_MEMORY;
-    for (int32_t index = 0; index < conv->panels; index++)
+    for (int32_t index = 0; index < conv->panels; index++) {
         panels[index].reads_runs =
             is_run(conv->depth_offsets + (int64_t)panels[index].depth_table * conv->depth, conv->depth);
+        if (panels[index].kernel->operation == CI_OPERATION_gemm_dot_f32 && !panels[index].reads_runs)
+            return CI_ERROR_ARGUMENT;
+    }
     conv->panel = panels;
     return CI_OK;
 }
