@@ -91,9 +91,7 @@ class Session:
     several Python threads (runs take turns), survives fork, and pickles.
     """
 
-    def __init__(
-        self, model: Any, *, threads: int | None = None, max_memory: int | None = None, strict: bool = False
-    ):
+    def __init__(self, model: Any, *, threads: int | None = None, max_memory: int | None = None, strict: bool = False):
         if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
             raise InputError(f"threads={threads!r}: expected a positive whole number, or None")
         if max_memory is not None and (not isinstance(max_memory, int) or max_memory < 1):
@@ -266,7 +264,8 @@ class Session:
         if not outside:
             return
         described = "; ".join(
-            f"node '{node.label}': {node.domain or 'ai.onnx'} {node.op} (operator set {node.version})" for node in outside
+            f"node '{node.label}': {node.domain or 'ai.onnx'} {node.op} (operator set {node.version})"
+            for node in outside
         )
         if self._strict:
             raise UnsupportedError(f"strict: {len(outside)} nodes have no native implementation: {described}")
@@ -310,9 +309,7 @@ class Session:
             raise InputError(describe_names(unknown, missing, list(declared)))
         return {name: checked_array(entry, feeds[name]) for name, entry in declared.items()}
 
-    def _run(
-        self, plan: Plan, arrays: dict[str, np.ndarray], times: list[np.ndarray] | None
-    ) -> dict[str, np.ndarray]:
+    def _run(self, plan: Plan, arrays: dict[str, np.ndarray], times: list[np.ndarray] | None) -> dict[str, np.ndarray]:
         graph = plan.graph
         values = dict(arrays)
         for name in plan.slots:
@@ -336,9 +333,7 @@ class Session:
                 results[name] = np.array(values[name]) if name in arrays else values[name]
         return results
 
-    def _run_reference(
-        self, plan: Plan, node: Node, values: dict[str, Any], externals: list[np.ndarray]
-    ) -> np.ndarray:
+    def _run_reference(self, plan: Plan, node: Node, values: dict[str, Any], externals: list[np.ndarray]) -> np.ndarray:
         """Runs a node through onnx.reference; answers its time."""
         from time import perf_counter
 
@@ -439,4 +434,6 @@ def checked_array(entry: ValueInfo, value: Any) -> np.ndarray:
 
 def is_native(graph: Graph) -> bool:
     """True where no node needs onnx.reference."""
-    return all(node.domain == INTERNAL for node in graph.nodes) and all(is_stored(graph, name) for name in graph.outputs)
+    return all(node.domain == INTERNAL for node in graph.nodes) and all(
+        is_stored(graph, name) for name in graph.outputs
+    )

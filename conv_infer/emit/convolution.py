@@ -7,9 +7,13 @@ import numpy as np
 from .. import _core
 from ..graph import Node
 from ..planner.arena import round_up
-from ..planner.tiling import FLOAT_BYTES, Panel, plan_rows, split_columns
+from ..planner.lowering import IN_PLACE, REUSABLE_ROWS
+from ..planner.storage import frame_of
+from ..planner.tiling import FLOAT_BYTES, TASKS_PER_THREAD, Panel, plan_rows, split_columns
 from .activations import FUSED_KINDS, activation_triple
 from .context import NO_BUFFER, EmitContext, StepInfo, View
+
+BIAS_MULTIPLE = 16  # the depthwise kernels read whole vectors of biases
 
 
 class Geometry:
@@ -39,6 +43,11 @@ class Geometry:
     def rows(self) -> int:
         return self.images * self.height * self.width
 
+    def row_bytes(self, strides: tuple[int, int]) -> int:
+        """Bytes of the input that a further output pixel brings into play."""
+        fresh = min(strides[0] * strides[1], self.kernel[0] * self.kernel[1])
+        return self.groups * self.channels_per_group * fresh * FLOAT_BYTES
+
     @property
     def macs(self) -> int:
         return self.rows * self.groups * self.columns_per_group * self.depth
@@ -48,7 +57,8 @@ def emit_conv(ctx: EmitContext, node: Node) -> StepInfo:
     """conv_infer.Conv: NHWC (or planar NCHW) float32, OHWI weights; ONNX Conv, operator sets 1 to 22."""
     activation = node.attrs.get("activation")
     is_fused = activation is None or activation[0] in FUSED_KINDS
-    info = emit_gemm_conv(ctx, node, activation if is_fused else None)
+    emit = emit_depthwise if is_depthwise(ctx, node) else emit_gemm_conv
+    info = emit(ctx, node, activation if is_fused else None)
     if not is_fused:
         from .elementwise import emit_activation_over
 
@@ -56,26 +66,74 @@ def emit_conv(ctx: EmitContext, node: Node) -> StepInfo:
     return info
 
 
-def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None) -> StepInfo:
+def is_depthwise(ctx: EmitContext, node: Node) -> bool:
+    """True where every group reads one channel, in order."""
+    attrs = node.attrs
+    return (
+        attrs["groups"] > 1
+        and ctx.graph.shape(node.inputs[1])[3] == 1
+        and attrs.get("input_channels") is None
+        and attrs.get("input_layout", "NHWC") == "NHWC"
+    )
+
+
+def emit_depthwise(ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None) -> StepInfo:
     source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
     weights = ctx.constant(node.inputs[1])
     residual = ctx.optional_view(node, 3)
-    geometry = Geometry(weights, node.attrs["groups"], output)
-    strides = input_strides(source, node.attrs.get("input_layout", "NHWC"))
-    tables, group_offsets = depth_tables(node, geometry, strides)
-    reads_runs = len(tables) == 1 and np.array_equal(tables[0], np.arange(geometry.depth))
+    attrs = node.attrs
+    channels, kernel_height, kernel_width, _ = weights.shape
+    window = (kernel_height, kernel_width), tuple(attrs["strides"]), tuple(attrs["dilations"])
+    kernel = _core.depthwise_f32_kernel(*window, channels // attrs["groups"], ctx.allowed)
+    taps, row = _core.packed_depthwise_f32_shape(channels, kernel_height * kernel_width)
 
-    cut = split_columns(geometry.columns_per_group, geometry.depth, reads_runs, ctx.allowed)
-    panels, weights_ref, bias_ref, weight_bytes = pack_panels(ctx, node, geometry, cut, group_offsets, len(tables))
-    step_y, step_x = node.attrs["strides"]
-    top, left = node.attrs["pads"][:2]
-    image, row, pixel, _ = strides
-    row_bytes = (
-        max(1, geometry.groups * geometry.channels_per_group * min(step_y * step_x, geometry.depth)) * FLOAT_BYTES
+    def fill(memory: _core.Memory, offset: int) -> None:
+        _core.pack_depthwise_f32(np.ascontiguousarray(weights, np.float32), memory, offset)
+        ctx.release(weights)
+
+    bias = np.zeros(-(-channels // BIAS_MULTIPLE) * BIAS_MULTIPLE, np.float32)
+    if len(node.inputs) > 2 and node.inputs[2]:
+        bias[:channels] = ctx.constant(node.inputs[2])
+    top, left, bottom, right = frame_of(ctx.graph, node)
+    images, height, width, depth = source.shape
+    weight_bytes = taps * row * FLOAT_BYTES
+    _core.add_depthwise(
+        ctx.program,
+        kernel=kernel,
+        input=source.moved(-(top * source.strides[1] + left * source.strides[2])),
+        weights=ctx.reserve_weights(weight_bytes, fill, (node.inputs[1], "depthwise")),
+        bias=ctx.add_weights(bias),
+        output=output.ref,
+        residual=residual.ref if residual else NO_BUFFER,
+        input_shape=(images, height + top + bottom, width + left + right, depth),
+        input_strides=source.strides[:3],
+        output_shape=output.shape,
+        output_strides=output.strides[:3],
+        residual_strides=residual.strides[:3] if residual else (0, 0, 0),
+        kernel_shape=window[0],
+        strides=window[1],
+        dilations=window[2],
+        activation=activation_triple(activation),
+        threads=ctx.threads,
     )
+    macs = output.shape[0] * output.shape[1] * output.shape[2] * channels * taps
+    return StepInfo(kernel=kernel.name, lowering="in place", macs=macs, weight_bytes=weight_bytes)
+
+
+def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None) -> StepInfo:
+    source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
+    residual = ctx.optional_view(node, 3)
+    lowering = node.attrs.get("lowering")
+    geometry = Geometry(ctx.constant(node.inputs[1]), node.attrs["groups"], output)
+    place = in_reusable_buffer if lowering is not None and lowering.is_reusable else in_the_image
+    windows = place(ctx, node, source, geometry)
+    tables, group_offsets = depth_tables(node, geometry, windows.tap_strides)
+    reads_runs = len(tables) == 1 and np.array_equal(tables[0], np.arange(geometry.depth))
+    cut = split_columns(geometry.columns_per_group, geometry.depth, reads_runs, ctx.allowed)
+    panels, weights_ref, bias_ref, weight_bytes = pack_panels(ctx, node, geometry, cut, group_offsets)
     rows = plan_rows(
         geometry.rows,
-        row_bytes,
+        geometry.row_bytes(node.attrs["strides"]),
         len(panels),
         geometry.macs,
         ctx.threads,
@@ -84,13 +142,13 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
     )
     _core.add_conv(
         ctx.program,
-        input=source.moved(-(top * row + left * pixel)),
+        input=windows.first,
         weights=weights_ref,
         bias=bias_ref,
         output=output.ref,
         residual=residual.ref if residual else NO_BUFFER,
         output_shape=output.shape[:3],
-        input_strides=(image, step_y * row, step_x * pixel),
+        input_strides=windows.strides,
         output_strides=output.strides[:3],
         residual_strides=residual.strides[:3] if residual else (0, 0, 0),
         depth_offsets=tables,
@@ -99,13 +157,56 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
         rows_per_task=rows.rows_per_task,
         panels_per_task=rows.panels_per_task,
         prefetch_bytes=0,
+        reusable=windows.buffer,
+        strips_per_task=windows.strips_per_task,
     )
     return StepInfo(
         kernel=" ".join(dict.fromkeys(panel.kernel.name for panel in cut)),
-        lowering="in place" if geometry.kernel != (1, 1) else "direct",
+        lowering="direct" if lowering is None and geometry.kernel == (1, 1) else str(lowering or IN_PLACE),
         macs=geometry.macs,
         weight_bytes=weight_bytes,
     )
+
+
+class Windows:
+    """Where a convolution's windows are read: the ref of the first, the strides (image, row, pixel) from one to the
+    next, and those of the taps within one (image, row, pixel, channel). In elements."""
+
+    __slots__ = ("buffer", "first", "strides", "strips_per_task", "tap_strides")
+
+    def __init__(
+        self, first: tuple[int, int], strides: tuple[int, int, int], tap_strides: tuple[int, int, int, int]
+    ) -> None:
+        self.first = first
+        self.strides = strides
+        self.tap_strides = tap_strides
+        self.buffer: _core.ReusableBuffer | None = None
+        self.strips_per_task = 1
+
+
+def in_the_image(ctx: EmitContext, node: Node, source: View, geometry: Geometry) -> Windows:
+    """Windows read in place, the padding around the image included."""
+    tap_strides = input_strides(source, node.attrs.get("input_layout", "NHWC"))
+    image, row, pixel, _ = tap_strides
+    step_y, step_x = node.attrs["strides"]
+    top, left = node.attrs["pads"][:2]
+    return Windows(source.moved(-(top * row + left * pixel)), (image, step_y * row, step_x * pixel), tap_strides)
+
+
+def in_reusable_buffer(ctx: EmitContext, node: Node, source: View, geometry: Geometry) -> Windows:
+    """Windows read from strips of the padded image in the reusable buffer."""
+    lowering, attrs = node.attrs["lowering"], node.attrs
+    rows = lowering.form == REUSABLE_ROWS
+    buffer = _core.ReusableBuffer(
+        source.shape[1:], geometry.kernel, attrs["strides"], attrs["dilations"], attrs["pads"], rows, lowering.strip
+    )
+    along, across = buffer.along_stride, buffer.across_stride
+    tap_strides = (0, along, across, 1) if rows else (0, across, along, 1)
+    windows = Windows(source.ref, source.strides[:3], tap_strides)
+    windows.buffer = buffer
+    tasks = 1 if ctx.threads == 1 else min(buffer.strips, -(-ctx.threads * TASKS_PER_THREAD // geometry.images))
+    windows.strips_per_task = -(-buffer.strips // tasks)
+    return windows
 
 
 def input_strides(source: View, layout: str) -> tuple[int, int, int, int]:
@@ -168,7 +269,6 @@ def pack_panels(
     geometry: Geometry,
     cut: list[Panel],
     group_offsets: list[tuple[int, int]],
-    table_count: int,
 ) -> tuple[list[tuple], tuple[int, int], tuple[int, int], int]:
     """The panels of all groups in the order in which the step reads them; reserves their weights and biases."""
     weights = ctx.constant(node.inputs[1])
@@ -193,9 +293,7 @@ def pack_panels(
             rows = matrix[group * columns : (group + 1) * columns]
             for panel, start in zip(cut, offsets, strict=True):
                 place = offset + (group * total + start) * FLOAT_BYTES
-                _core.pack_gemm_f32(
-                    panel.kernel, rows[panel.first : panel.first + panel.columns], memory, place, order
-                )
+                _core.pack_gemm_f32(panel.kernel, rows[panel.first : panel.first + panel.columns], memory, place, order)
         ctx.release(weights)
 
     key = (node.inputs[1], *(panel.kernel.name for panel in cut))

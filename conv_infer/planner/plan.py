@@ -12,8 +12,9 @@ from ..emit import EMITTERS
 from ..emit.context import EmitContext, StepInfo, View, Weights
 from ..emit.copies import emit_copy, emit_frame
 from ..errors import MemoryLimitError
-from ..graph import INTERNAL, Graph, Node, TensorType
+from ..graph import INTERNAL, Graph, Node
 from .arena import live_peak, place
+from .lowering import FRAME_COPY, choose_lowering
 from .storage import NO_PADS, Buffer, Storage, element_count, frame_of, is_stored
 
 FIRST_EXTERNAL_SLOT = 2
@@ -99,10 +100,13 @@ def build_plan(
     packed. Raises `MemoryLimitError` where weights, arena and scratch exceed `max_memory` bytes."""
     plan = Plan(graph, threads)
     plan.slots = external_slots(graph)
-    graph, storage = settle_storage(graph, plan.slots)
-    plan.graph = graph
-    intervals = storage.intervals()
-    plan.arena_bytes = place(intervals)
+    for spare_memory in (False, True):
+        plan.graph, storage = settle_storage(graph, plan.slots, spare_memory)
+        intervals = storage.intervals()
+        plan.arena_bytes = place(intervals)
+        if max_memory is None or plan.arena_bytes <= max_memory:
+            break
+    graph = plan.graph
     plan.live_bytes = live_peak(intervals)
     check_memory(plan.arena_bytes, max_memory, "the arena")
     plan.views = storage.views()
@@ -129,29 +133,30 @@ def external_slots(graph: Graph) -> dict[str, int]:
     return {name: FIRST_EXTERNAL_SLOT + index for index, name in enumerate(dict.fromkeys(names))}
 
 
-def settle_storage(graph: Graph, external: dict[str, int]) -> tuple[Graph, Storage]:
-    """The storage of the graph, after copies have been put before convolutions whose input cannot carry padding."""
+def settle_storage(graph: Graph, external: dict[str, int], spare_memory: bool) -> tuple[Graph, Storage]:
+    """The storage of the graph, once every convolution that reads padding has been given a lowering: its input framed by
+    the producer, copied into a frame before it, or lowered through the reusable buffer."""
     storage = Storage(graph, external)
     nodes: list[Node] = []
-    copies: dict[tuple[str, bool], str] = {}
+    copies: dict[str, str] = {}
     changed = graph.with_nodes(nodes)
     for node in graph.nodes:
-        if frame_of(graph, node) != NO_PADS and not storage.can_be_framed(node.inputs[0]):
+        if frame_of(graph, node) != NO_PADS:
             source = node.inputs[0]
-            planar = node.attrs.get("input_layout") == "NCHW"
-            if (source, planar) not in copies:
-                shape = graph.shape(source)
-                name = changed.fresh_name(f"{source}.framed")
-                changed.types[name] = TensorType(graph.dtype(source), shape)
-                copies[source, planar] = name
-                nodes.append(Node("Copy", [source], [name], domain=INTERNAL, name=name))
-            node = node.replace(inputs=[copies[source, planar], *node.inputs[1:]])
+            lowering = choose_lowering(graph, node, storage.can_be_framed(source), spare_memory)
+            node = node.replace(attrs={**node.attrs, "lowering": lowering})
+            if lowering.form == FRAME_COPY:
+                if source not in copies:
+                    copies[source] = changed.add_tensor(f"{source}.framed", graph.dtype(source), graph.shape(source))
+                    nodes.append(Node("Copy", [source], [copies[source]], domain=INTERNAL, name=copies[source]))
+                node = node.replace(inputs=[copies[source], *node.inputs[1:]])
         nodes.append(node)
     if copies:
-        graph = changed
-        storage = Storage(graph, external)
+        storage = Storage(changed, external)
+    else:
+        storage.graph = changed
     storage.measure()
-    return graph, storage
+    return changed, storage
 
 
 def emit_nodes(plan: Plan, storage: Storage, context: EmitContext) -> None:

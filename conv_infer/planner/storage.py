@@ -281,7 +281,7 @@ class Storage:
 def is_stored(graph: Graph, name: str) -> bool:
     """True where a tensor has a place in memory: a known shape, and elements that are numbers."""
     tensor_type = graph.types[name]
-    return tensor_type.is_static and tensor_type.dtype.kind in "fiub"
+    return tensor_type.is_static and tensor_type.dtype is not None and tensor_type.dtype.kind in "fiub"
 
 
 def element_count(shape: tuple[int, ...]) -> int:
@@ -302,8 +302,12 @@ def framed_shape(buffer: Buffer, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def frame_of(graph: Graph, node: Node) -> Pads:
-    """The padding that a convolution's windows really reach, beyond the image it reads."""
+    """The padding that a convolution's windows really reach, beyond the image it reads; none where the lowering chosen
+    for it (attribute `lowering`) writes the padding itself."""
     if node.op != "Conv" or node.domain != INTERNAL:
+        return NO_PADS
+    chosen = node.attrs.get("lowering")
+    if chosen is not None and chosen.is_reusable:
         return NO_PADS
     attrs = node.attrs
     _, height, width = image_size(graph, node)

@@ -1,0 +1,101 @@
+"""Which lowering a convolution gets: predicted times for each form that is open to it, and the least of them.
+
+The predictions are coarse on purpose: bytes over a bandwidth, multiply-adds over a rate. They have to put the forms in
+order, and `conv-infer inspect` shows them.
+"""
+
+from __future__ import annotations
+
+from .. import _core
+from ..graph import Graph, Node
+from .tiling import FLOAT_BYTES
+
+COPY_BYTES_PER_NS = {"L1": 16.0, "L2": 10.0, "memory": 5.0}  # read and written once
+WEIGHT_BYTES_PER_NS = {"L1": 60.0, "L2": 30.0, "memory": 10.0}
+CALL_NS = 60.0  # a kernel call and its row tables
+ROW_MULTIPLE = 6  # about a tile of the kernels: rows beyond a multiple are partly wasted
+STRIP_ROWS = 48  # rows that one GEMM should have for its panels to be read seldom enough
+
+IN_PLACE = "in place"
+FRAME_COPY = "in place, after a copy into a frame"
+REUSABLE = "reusable buffer, columns"
+REUSABLE_ROWS = "reusable buffer, rows"
+
+
+class Lowering:
+    """A form, the outputs of a strip (reusable forms), and what it is predicted to cost beyond the products."""
+
+    __slots__ = ("buffer_elems", "copied_elems", "form", "predicted_ns", "strip")
+
+    def __init__(self, form: str, strip: int, buffer_elems: int, copied_elems: int, predicted_ns: float):
+        self.form = form
+        self.strip = strip
+        self.buffer_elems = buffer_elems
+        self.copied_elems = copied_elems
+        self.predicted_ns = predicted_ns
+
+    @property
+    def is_reusable(self) -> bool:
+        return self.form in (REUSABLE, REUSABLE_ROWS)
+
+    def __str__(self) -> str:
+        strip = f" of {self.strip}" if self.is_reusable else ""
+        copied = f", {self.copied_elems:,} elements copied" if self.copied_elems else ""
+        return f"{self.form}{strip}{copied}"
+
+
+def choose_lowering(graph: Graph, node: Node, can_be_framed: bool, spare_memory: bool) -> Lowering:
+    """The cheapest form for a convolution that reads padding. In place costs nothing where the producer can write into
+    a frame; otherwise a framed copy and both orientations of the reusable buffer compete (`spare_memory`: the buffer
+    in any case)."""
+    if can_be_framed:
+        return Lowering(IN_PLACE, 0, 0, 0, 0.0)
+    images, out_height, out_width, columns = graph.shape(node.outputs[0])
+    planar = node.attrs.get("input_layout", "NHWC") == "NCHW"
+    shape = graph.shape(node.inputs[0])
+    channels, height, width = (shape[1], shape[2], shape[3]) if planar else (shape[3], shape[1], shape[2])
+    top, left, bottom, right = node.attrs["pads"]
+    framed = images * (height + top + bottom) * (width + left + right) * channels
+    weights = graph.shape(node.inputs[1])
+    depth = weights[1] * weights[2] * weights[3]
+    weight_bytes = columns * depth * FLOAT_BYTES
+    options = [Lowering(FRAME_COPY, 0, framed, framed, copy_ns(framed) + weight_ns(weight_bytes, 1))]
+    if planar or weights[3] == 1:
+        return options[0]
+    if spare_memory:
+        options = []
+    for rows in (False, True):
+        across = out_width if rows else out_height
+        strip = max(1, min(out_height if rows else out_width, -(-STRIP_ROWS // across)))
+        layout = _core.ReusableBuffer(
+            (height, width, channels),
+            weights[1:3],
+            node.attrs["strides"],
+            node.attrs["dilations"],
+            node.attrs["pads"],
+            rows,
+            strip,
+        )
+        buffer = layout.buffer_elems(layout.strips)
+        copied = images * layout.copied_elems(layout.strips)
+        rows_per_gemm = across * strip
+        wasted = (-rows_per_gemm % ROW_MULTIPLE) / ROW_MULTIPLE * depth * columns / 40.0
+        predicted = copy_ns(copied, buffer) + images * (
+            weight_ns(weight_bytes, layout.strips) + layout.strips * (CALL_NS + wasted)
+        )
+        options.append(Lowering(REUSABLE_ROWS if rows else REUSABLE, strip, buffer, copied, predicted))
+    return min(options, key=lambda option: option.predicted_ns)
+
+
+def copy_ns(elements: int, working_set: int | None = None) -> float:
+    return elements * FLOAT_BYTES / COPY_BYTES_PER_NS[cache_level((working_set or elements) * FLOAT_BYTES)]
+
+
+def weight_ns(weight_bytes: int, passes: int) -> float:
+    """Reading the packed weights so many times, beyond the first."""
+    return (passes - 1) * weight_bytes / WEIGHT_BYTES_PER_NS[cache_level(weight_bytes)]
+
+
+def cache_level(nbytes: int) -> str:
+    l1_bytes, l2_bytes = _core.cache_sizes()
+    return "L1" if nbytes <= l1_bytes // 2 else "L2" if nbytes <= l2_bytes // 2 else "memory"
