@@ -87,8 +87,8 @@ class Session:
     network); `max_memory` a limit in bytes on weights, arena and scratch; `strict` refuses networks with operators
     that would run through onnx.reference.
 
-    Raises `ModelError`, `UnsupportedError`, `MemoryLimitError`, all of them `ConvInferError`. A session may be used from
-    several Python threads (runs take turns), survives fork, and pickles.
+    Raises `ModelError`, `UnsupportedError`, `MemoryLimitError`, all of them `ConvInferError`. A session may be used
+    from several Python threads (runs take turns), survives fork, and pickles.
     """
 
     def __init__(self, model: Any, *, threads: int | None = None, max_memory: int | None = None, strict: bool = False):
@@ -207,7 +207,8 @@ class Session:
         if self._latest is None:
             names = quoted(entry.name for entry in self._model.inputs)
             raise ConvInferError(
-                f"the shapes of the inputs ({names}) are not fixed by the model: call prepare({{name: shape}}) or run first"
+                f"the shapes of the inputs ({names}) are not fixed by the model: call prepare({{name: shape}}) or run "
+                "first"
             )
         return self._latest
 

@@ -134,8 +134,8 @@ def external_slots(graph: Graph) -> dict[str, int]:
 
 
 def settle_storage(graph: Graph, external: dict[str, int], spare_memory: bool) -> tuple[Graph, Storage]:
-    """The storage of the graph, once every convolution that reads padding has been given a lowering: its input framed by
-    the producer, copied into a frame before it, or lowered through the reusable buffer."""
+    """The storage of the graph, once every convolution that reads padding has been given a lowering: its input framed
+    by the producer, copied into a frame before it, or lowered through the reusable buffer."""
     storage = Storage(graph, external)
     nodes: list[Node] = []
     copies: dict[str, str] = {}

@@ -48,8 +48,8 @@ class Buffer:
 class Storage:
     """The buffers of a graph and the relation of every tensor to its buffer.
 
-    `external` maps graph inputs and outputs to their slots. `measure()` completes what the constructor began, once every
-    convolution that needs padding reads a tensor that can be framed.
+    `external` maps graph inputs and outputs to their slots. `measure()` completes what the constructor began, once
+    every convolution that needs padding reads a tensor that can be framed.
     """
 
     def __init__(self, graph: Graph, external: dict[str, int]):
