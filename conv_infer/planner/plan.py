@@ -10,12 +10,11 @@ import numpy as np
 from .. import _core
 from ..emit import EMITTERS
 from ..emit.context import EmitContext, StepInfo, View, Weights
-from ..emit.copies import emit_copy, emit_frame
 from ..errors import MemoryLimitError
 from ..graph import INTERNAL, Graph, Node
 from .arena import live_peak, place
 from .lowering import FRAME_COPY, choose_lowering
-from .storage import NO_PADS, Buffer, Storage, element_count, frame_of, is_stored
+from .storage import NO_PADS, Buffer, Storage, element_count, frame_of, framed_shape, is_stored
 
 FIRST_EXTERNAL_SLOT = 2
 
@@ -177,43 +176,29 @@ def emit_nodes(plan: Plan, storage: Storage, context: EmitContext) -> None:
             plan.segments.append(context.program)
         before = len(context.program)
         for buffer in frames.get(index, ()):
-            emit_frame(context, framed_view(plan, buffer), buffer.pads, buffer.is_planar, 0)
-            context.program.no_barrier()
-        info = emit_node(context, storage, node)
+            emit_frame(context, buffer, graph.dtype(buffer.root).itemsize)
+        info = EMITTERS[node.op](context, node)
         steps = range(before, len(context.program))
         plan.steps.append(PlanStep(graph, node, info, len(plan.segments) - 1, steps))
 
 
-def framed_view(plan: Plan, buffer: Buffer) -> View:
-    return plan.views[buffer.root]
-
-
-def emit_node(context: EmitContext, storage: Storage, node: Node) -> StepInfo:
-    if node.op == "Concat":
-        target = context.view(node.outputs[0])
-        return emit_concat(context, storage, node, target)
-    if node.op in ("Reshape", "Slice") and storage.is_written_in_place(node, 0):
-        return StepInfo(lowering="view")
-    if node.op in ("Copy", "Reshape"):
-        source, target = context.view(node.inputs[0]), context.view(node.outputs[0])
-        return emit_copy(context, source, target)
-    return EMITTERS[node.op](context, node)
-
-
-def emit_concat(context: EmitContext, storage: Storage, node: Node, target: View) -> StepInfo:
-    """Copies the pieces that their producers could not write into the whole."""
-    axis = node.attrs["axis"]
-    start = 0
-    kernels = []
-    for index, name in enumerate(node.inputs):
-        piece = context.view(name)
-        if not storage.is_written_in_place(node, index):
-            ref = target.moved(start * target.strides[axis])
-            kernels.append(emit_copy(context, piece, View(ref, piece.shape, target.strides, piece.dtype)).kernel)
-        start += piece.shape[axis]
-    if not kernels:
-        return StepInfo(lowering="view")
-    return StepInfo(kernel=kernels[0], lowering=f"copies {len(kernels)} of {len(node.inputs)} pieces")
+def emit_frame(context: EmitContext, buffer: Buffer, itemsize: int) -> None:
+    """Writes zeros around the image in a framed buffer; whatever the image's producer does may go on beside it."""
+    view = context.view(buffer.root)
+    shape = framed_shape(buffer, view.shape)
+    top, left = buffer.pads[:2]
+    begin = (0, 0, top, left) if buffer.is_planar else (0, top, left, 0)
+    inside = sum(place * stride for place, stride in zip(begin, view.strides, strict=True))
+    _core.add_fill(
+        context.program,
+        value=bytes(itemsize),
+        shape=shape,
+        y=(view.moved(-inside), view.strides),
+        inner_begin=begin,
+        inner_end=tuple(place + size for place, size in zip(begin, view.shape, strict=True)),
+        threads=context.threads,
+    )
+    context.program.no_barrier()
 
 
 def check_memory(nbytes: int, max_memory: int | None, what: str) -> None:

@@ -271,12 +271,6 @@ class Storage:
         inside = top * strides[2] + left * strides[3] if buffer.is_planar else top * strides[1] + left * strides[2]
         return View((buffer.slot, offset + inside * dtype.itemsize), shape, strides, dtype)
 
-    def is_written_in_place(self, node: Node, index: int) -> bool:
-        """True where a piece of a concatenation, a reshape or a slice needs no step of its own."""
-        name, source = node.outputs[0], node.inputs[index]
-        placement = self.placements.get(source if node.op == "Concat" else name)
-        return placement is not None and placement.parent == (name if node.op == "Concat" else source)
-
 
 def is_stored(graph: Graph, name: str) -> bool:
     """True where a tensor has a place in memory: a known shape, and elements that are numbers."""
