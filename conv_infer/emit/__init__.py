@@ -11,6 +11,7 @@ from .context import EmitContext, StepInfo
 EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
     "Conv": convolution.emit_conv,
     # copies
+    "Copy": copies.emit_copy,
     "Transpose": copies.emit_transpose,
     "Slice": copies.emit_slice,
     "Concat": copies.emit_concat,

@@ -68,6 +68,11 @@ def add_copies(ctx: EmitContext, pairs: Iterable[tuple[View, View]]) -> StepInfo
     return StepInfo(kernel="copy" if count else "", note="" if count else ELIDED)
 
 
+def emit_copy(ctx: EmitContext, node: Node) -> StepInfo:
+    """conv_infer.Copy: the same tensor elsewhere; the planner puts it where a tensor is needed inside a frame."""
+    return add_copy(ctx, ctx.view(node.inputs[0]), ctx.view(node.outputs[0]))
+
+
 def emit_transpose(ctx: EmitContext, node: Node) -> StepInfo:
     """conv_infer.Transpose: output axis i is input axis perm[i]."""
     source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
