@@ -3,13 +3,9 @@
 
 #include <string.h>
 
-int64_t ci_depthwise_padded_channels(int32_t channels) {
-    return ((int64_t)channels + 15) / 16 * 16;
-}
-
 int64_t ci_depthwise_weights_row(int32_t channels) {
     /* Rows a large power of two apart would compete for the same few lines of the first-level cache. */
-    const int64_t padded = ci_depthwise_padded_channels(channels);
+    const int64_t padded = ((int64_t)channels + 15) / 16 * 16;
     return padded % 256 == 0 ? padded + 16 : padded;
 }
 

@@ -4,10 +4,7 @@
 
 #include <stdint.h>
 
-/* Channels rounded up to 16: what a row of packed weights and a packed bias hold. */
-int64_t ci_depthwise_padded_channels(int32_t channels);
-
-/* Elements from one tap's row of packed weights to the next. */
+/* Elements from one tap's row of packed weights to the next: at least the channels, rounded up to 16. */
 int64_t ci_depthwise_weights_row(int32_t channels);
 
 /* OHWI weights [channels][taps][1] (at any address) -> [taps][weights_row], the rest zero. */

@@ -2,100 +2,20 @@
 
 import numpy as np
 import pytest
+from direct_conv import ACTIVATIONS, Case
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from placing import NO_BUFFER, Placed, Steps, activate, allowed_bits, each_kernel
+from placing import allowed_bits, each_kernel
 
 from conv_infer import _core
 from conv_infer.errors import ConvInferError
 
-EPSILON = 2.0**-23
-NO_ACTIVATION = (0, -np.inf, np.inf)
-ACTIVATIONS = [NO_ACTIVATION, (0, 0.0, 6.0), (1, 0.1, 0.0), (2, 1 / 6, 0.5), (3, 0.2, 0.5)]
 each = each_kernel("depthwise_f32")
 
 
 def special(kernel) -> tuple[int, int] | None:
     """(kernel size, stride) that a variant such as 3x3s1 is made for."""
     return None if kernel.variant == "any" else (int(kernel.variant[0]), int(kernel.variant[-1]))
-
-
-class Case:
-    """One convolution: geometry, data, and how it lies in memory."""
-
-    def __init__(
-        self, *, output, kernel_shape=(3, 3), strides=(1, 1), dilations=(1, 1), multiplier=1, extra=(0, 0), seed=0,
-        activation=NO_ACTIVATION, residual=False, pixel_gap=0, row_gap=0, offset=0,
-    ):  # fmt: skip
-        images, height, width, channels = output
-        self.output_shape, self.kernel_shape, self.strides, self.dilations = output, kernel_shape, strides, dilations
-        self.multiplier, self.activation, self.in_place = multiplier, activation, residual == "in place"
-        rng = np.random.default_rng(seed)
-        spans = [
-            (size - 1) * stride + (taps - 1) * dilation + 1 + more
-            for size, stride, taps, dilation, more in zip(
-                (height, width), strides, kernel_shape, dilations, extra, strict=True
-            )
-        ]
-        self.input = rng.standard_normal((images, *spans, channels // multiplier)).astype(np.float32)
-        self.weights = rng.standard_normal((channels, *kernel_shape, 1)).astype(np.float32)
-        self.bias = rng.standard_normal(channels).astype(np.float32)
-        self.residual = rng.standard_normal(output).astype(np.float32) if residual else None
-        self.gaps, self.offset = (0, row_gap, pixel_gap, 0)[:4], offset
-
-    def reference(self, magnitude: bool = False) -> np.ndarray:
-        """In float64. With `magnitude` the sum of absolute values: what rounding errors are relative to."""
-        x, w, b = (array.astype(np.float64) for array in (self.input, self.weights, self.bias))
-        if magnitude:
-            x, w, b = np.abs(x), np.abs(w), np.abs(b)
-        x = np.repeat(x, self.multiplier, axis=3)
-        total = np.broadcast_to(b, self.output_shape).copy()
-        for i in range(self.kernel_shape[0]):
-            for j in range(self.kernel_shape[1]):
-                y0, x0 = i * self.dilations[0], j * self.dilations[1]
-                _, height, width, _ = self.output_shape
-                rows = slice(y0, y0 + (height - 1) * self.strides[0] + 1, self.strides[0])
-                columns = slice(x0, x0 + (width - 1) * self.strides[1] + 1, self.strides[1])
-                total += x[:, rows, columns] * w[:, i, j, 0]
-        if self.residual is not None:
-            total += np.abs(self.residual) if magnitude else self.residual
-        return total if magnitude else activate(total, self.activation)
-
-    def run(self, kernel, threads: int = 1) -> np.ndarray:
-        channels = self.output_shape[3]
-        taps = self.kernel_shape[0] * self.kernel_shape[1]
-        rows, row = _core.packed_depthwise_f32_shape(channels, taps)
-        packed = _core.Memory(rows * row * 4)
-        _core.pack_depthwise_f32(self.weights, packed, 0)
-        weights = Placed(np.frombuffer(packed, np.float32), offset=self.offset)
-        bias = np.zeros(-(-channels // 16) * 16, np.float32)
-        bias[:channels] = self.bias
-        source = Placed(self.input, self.gaps, self.offset)
-        start = np.zeros(self.output_shape, np.float32)
-        target = Placed(self.residual if self.in_place else start, self.gaps, self.offset + 1)
-        arrays = [source, weights, Placed(bias), target]
-        if self.residual is not None and not self.in_place:
-            arrays.append(Placed(self.residual, self.gaps, self.offset + 2))
-        steps = Steps(*arrays)
-        residual = NO_BUFFER if self.residual is None else steps.refs[3 if self.in_place else 4]
-        _core.add_depthwise(
-            steps.program, kernel=kernel, input=steps.refs[0], weights=steps.refs[1], bias=steps.refs[2],
-            output=steps.refs[3], residual=residual, input_shape=self.input.shape, input_strides=source.strides[:3],
-            output_shape=self.output_shape, output_strides=target.strides[:3],
-            residual_strides=arrays[-1].strides[:3], kernel_shape=self.kernel_shape, strides=self.strides,
-            dilations=self.dilations, activation=self.activation, threads=threads,
-        )  # fmt: skip
-        steps.run(threads)
-        target.assert_guards_hold()
-        return target.view.copy()
-
-    def check(self, kernel) -> None:
-        found = self.run(kernel)
-        taps = self.kernel_shape[0] * self.kernel_shape[1]
-        bound = (taps + 6) * EPSILON * (self.reference(magnitude=True) + 1)
-        if self.activation[0] == 2:  # x * gate(x): the error of the gate is multiplied by x
-            bound = bound * (2 + np.abs(self.reference(magnitude=True)))
-        assert (np.abs(found - self.reference()) <= bound).all()
 
 
 def geometry_of(kernel) -> dict:

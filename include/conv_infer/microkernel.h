@@ -100,6 +100,38 @@ typedef struct {
 
 typedef void ci_depthwise_f32_fn(const ci_depthwise_f32_args *args);
 
+/* Convolution in narrow groups, float32, over rows of one image: groups of `width` channels in and as many
+ * out, width being a kernel's nr (variant w4: 4). With the letters of depthwise convolution,
+ *
+ *     output[y][x][c] = activation(bias[c] + sum over i, j and k < width of
+ *                                      w[c][i][j][k] * input[y'][x'][c - c % width + k] + residual[y][x][c])
+ *
+ * A vector holds several groups, and weights are packed by diagonals, so that no input is ever moved between
+ * lanes: vector d of a tap holds, in the lane of input channel c, its weight towards the output channel d
+ * further on in its group (going round). The `width` partial sums of an output are turned and added at the
+ * end.
+ *
+ *     packed weights: [channels / 16, rounded up][kernel_height * kernel_width][width][16], zero beyond the
+ * last channel
+ *
+ * The bias is padded with zeros to a multiple of 16 channels. Everything else is as for depthwise
+ * convolution. */
+typedef struct {
+    int32_t rows, width, channels; /* of the output, each >= 1; channels in whole groups */
+    int32_t kernel_height, kernel_width, stride_y, stride_x, dilation_y, dilation_x;
+    const float *input;
+    int64_t input_row, input_pixel;
+    const float *weights;
+    const float *bias;
+    float *output;
+    int64_t output_row, output_pixel;
+    const float *residual; /* NULL where there is none */
+    int64_t residual_row, residual_pixel;
+    ci_activation activation; /* at most CI_ACTIVATION_LAST_FUSED */
+} ci_grouped_f32_args;
+
+typedef void ci_grouped_f32_fn(const ci_grouped_f32_args *args);
+
 /* What operation a kernel performs, and so which function type it has: X(name) stands for ci_<name>_fn. */
 #define CI_OPERATIONS(X)                                                                                     \
     X(gemm_f32)                                                                                              \
@@ -109,7 +141,8 @@ typedef void ci_depthwise_f32_fn(const ci_depthwise_f32_args *args);
     X(binary_f32)                                                                                            \
     X(affine_f32)                                                                                            \
     X(gemm_dot_f32)                                                                                          \
-    X(depthwise_f32)
+    X(depthwise_f32)                                                                                         \
+    X(grouped_f32)
 
 #define CI_OPERATION_ENUMERATOR(name) CI_OPERATION_##name,
 typedef enum { CI_OPERATIONS(CI_OPERATION_ENUMERATOR) CI_OPERATION_COUNT } ci_operation;

@@ -46,4 +46,27 @@ CI_INLINE vf vf_activate(vf x, const vf_activation *activation) {
     }
 }
 
+/* The same for `count` vectors (a compile-time number), with one branch for them all. */
+CI_INLINE void vf_activate_all(vf x[], const int count, const vf_activation *activation) {
+#define VF_ACTIVATE_EACH(expression)                                                                         \
+    CI_UNROLL                                                                                                \
+    for (int k = 0; k < count; k++)                                                                          \
+    x[k] = (expression)
+
+    switch (activation->kind) {
+    case CI_ACTIVATION_LEAKY_RELU:
+        VF_ACTIVATE_EACH(vf_leaky_relu(x[k], activation->alpha));
+        break;
+    case CI_ACTIVATION_HARD_SWISH:
+        VF_ACTIVATE_EACH(vf_hard_swish(x[k], activation->alpha, activation->beta));
+        break;
+    case CI_ACTIVATION_HARD_SIGMOID:
+        VF_ACTIVATE_EACH(vf_hard_sigmoid(x[k], activation->alpha, activation->beta));
+        break;
+    default:
+        VF_ACTIVATE_EACH(vf_clamp(x[k], activation->alpha, activation->beta));
+    }
+#undef VF_ACTIVATE_EACH
+}
+
 #endif

@@ -34,10 +34,13 @@
 #    define CI_INDEPENDENT
 #endif
 
-/* Draws the cache line of an address, which need not be a valid one, into the second-level cache. */
+/* Draws the cache line of an address, which need not be a valid one, into the first- or second-level cache.
+ */
 #if defined(__GNUC__)
+#    define CI_PREFETCH_L1(address) __builtin_prefetch((address), 0, 3)
 #    define CI_PREFETCH_L2(address) __builtin_prefetch((address), 0, 2)
 #else
+#    define CI_PREFETCH_L1(address) ((void)(address))
 #    define CI_PREFETCH_L2(address) ((void)(address))
 #endif
 

@@ -19,19 +19,24 @@ enum {
         16384, /* of input that a strip of rows reads per block: it stays in the first-level cache */
 };
 
-/* Adds the residual, applies the activation, and stores channels c .. c + n - 1 of an output pixel. */
-CI_INLINE void depthwise_finish(const ci_depthwise_f32_args *args, const vf_activation *activation, vf sum,
-                                int32_t y, int32_t x, int32_t c, int32_t n) {
+/* Adds the residual, applies the activation, and stores channels c .. c + n - 1 of `count` output pixels. */
+CI_INLINE void depthwise_finish(const ci_depthwise_f32_args *args, const vf_activation *activation, vf sum[],
+                                const int count, int32_t y, int32_t x, int32_t c, int32_t n) {
     if (args->residual) {
         const float *residual = args->residual + y * args->residual_row + x * args->residual_pixel + c;
-        sum = vf_add(sum, n == VF_LANES ? vf_load(residual) : vf_load_n(residual, n));
+        CI_UNROLL
+        for (int k = 0; k < count; k++, residual += args->residual_pixel)
+            sum[k] = vf_add(sum[k], n == VF_LANES ? vf_load(residual) : vf_load_n(residual, n));
     }
+    vf_activate_all(sum, count, activation);
     float *output = args->output + y * args->output_row + x * args->output_pixel + c;
-    sum = vf_activate(sum, activation);
-    if (n == VF_LANES)
-        vf_store(output, sum);
-    else
-        vf_store_n(output, sum, n);
+    CI_UNROLL
+    for (int k = 0; k < count; k++, output += args->output_pixel) {
+        if (n == VF_LANES)
+            vf_store(output, sum[k]);
+        else
+            vf_store_n(output, sum[k], n);
+    }
 }
 
 CI_INLINE void depthwise_slide_rows(const ci_depthwise_f32_args *args, const vf_activation *activation,
@@ -60,7 +65,8 @@ CI_INLINE void depthwise_slide_rows(const ci_depthwise_f32_args *args, const vf_
                     other = vf_fma(middle[r + i], weights[3 * i + 1], other);
                 other = vf_fma(right[r + i], weights[3 * i + 2], other);
             }
-            depthwise_finish(args, activation, vf_add(sum, other), y + r, x, c, VF_LANES);
+            sum = vf_add(sum, other);
+            depthwise_finish(args, activation, &sum, 1, y + r, x, c, VF_LANES);
         }
         CI_UNROLL
         for (int i = 0; i < rows + 2; i++) {
@@ -115,11 +121,8 @@ CI_INLINE void depthwise_tile(const ci_depthwise_f32_args *args, const vf_activa
         }
     }
     CI_UNROLL
-    for (int r = 0; r < rows; r++) {
-        CI_UNROLL
-        for (int k = 0; k < columns; k++)
-            depthwise_finish(args, activation, sum[r][k], y + r, x + k, c, VF_LANES);
-    }
+    for (int r = 0; r < rows; r++)
+        depthwise_finish(args, activation, sum[r], columns, y + r, x, c, VF_LANES);
 }
 
 CI_INLINE void depthwise_tile_rows(const ci_depthwise_f32_args *args, const vf_activation *activation,
@@ -171,9 +174,7 @@ CI_INLINE void depthwise_any_columns(const ci_depthwise_f32_args *args, const vf
             }
         }
     }
-    CI_UNROLL
-    for (int k = 0; k < columns; k++)
-        depthwise_finish(args, activation, sum[k], y, x + k, c, n);
+    depthwise_finish(args, activation, sum, columns, y, x, c, n);
 }
 
 CI_INLINE void depthwise_any(const ci_depthwise_f32_args *args, const vf_activation *activation, int32_t y,

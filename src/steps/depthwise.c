@@ -3,9 +3,6 @@
 
 #include <string.h>
 
-#include "pack_depthwise.h"
-#include "steps/windows.h"
-
 typedef struct {
     ci_depthwise depthwise;
     ci_row_split split;
@@ -13,39 +10,35 @@ typedef struct {
 
 static void task(const void *data, const ci_run *run, int32_t task) {
     const params *p = data;
-    const ci_depthwise *d = &p->depthwise;
-    const int64_t image = task / p->split.pieces;
-    const int32_t y = task % p->split.pieces * p->split.rows;
-    const int32_t left = d->output_image.height - y;
-    const ci_image *in = &d->input_image, *out = &d->output_image, *added = &d->residual_image;
-    const float *residual = ci_address(run, d->residual);
+    const ci_direct_conv *conv = &p->depthwise.conv;
+    const ci_window *window = &conv->window;
+    const ci_direct_rows rows = ci_direct_rows_of(conv, &p->split, run, task);
     const ci_depthwise_f32_args args = {
-        .rows = left < p->split.rows ? left : p->split.rows,
-        .width = out->width,
-        .channels = out->channels,
-        .multiplier = out->channels / in->channels,
-        .kernel_height = d->window.kernel_height,
-        .kernel_width = d->window.kernel_width,
-        .stride_y = d->window.stride_y,
-        .stride_x = d->window.stride_x,
-        .dilation_y = d->window.dilation_y,
-        .dilation_x = d->window.dilation_x,
-        .input = (const float *)ci_address(run, d->input) + image * in->image_stride +
-                 (int64_t)y * d->window.stride_y * in->row_stride,
-        .input_row = in->row_stride,
-        .input_pixel = in->pixel_stride,
-        .weights = ci_address(run, d->weights),
-        .weights_row = d->weights_row,
-        .bias = ci_address(run, d->bias),
-        .output = (float *)ci_address(run, d->output) + image * out->image_stride + y * out->row_stride,
-        .output_row = out->row_stride,
-        .output_pixel = out->pixel_stride,
-        .residual = residual ? residual + image * added->image_stride + y * added->row_stride : NULL,
-        .residual_row = added->row_stride,
-        .residual_pixel = added->pixel_stride,
-        .activation = d->activation,
+        .rows = rows.rows,
+        .width = conv->output_image.width,
+        .channels = conv->output_image.channels,
+        .multiplier = conv->output_image.channels / conv->input_image.channels,
+        .kernel_height = window->kernel_height,
+        .kernel_width = window->kernel_width,
+        .stride_y = window->stride_y,
+        .stride_x = window->stride_x,
+        .dilation_y = window->dilation_y,
+        .dilation_x = window->dilation_x,
+        .input = rows.input,
+        .input_row = conv->input_image.row_stride,
+        .input_pixel = conv->input_image.pixel_stride,
+        .weights = ci_address(run, conv->weights),
+        .weights_row = p->depthwise.weights_row,
+        .bias = ci_address(run, conv->bias),
+        .output = rows.output,
+        .output_row = conv->output_image.row_stride,
+        .output_pixel = conv->output_image.pixel_stride,
+        .residual = rows.residual,
+        .residual_row = conv->residual_image.row_stride,
+        .residual_pixel = conv->residual_image.pixel_stride,
+        .activation = conv->activation,
     };
-    ((ci_depthwise_f32_fn *)d->kernel->function)(&args);
+    ((ci_depthwise_f32_fn *)conv->kernel->function)(&args);
 }
 
 const char *ci_depthwise_variant(const ci_window *window, int32_t multiplier) {
@@ -60,52 +53,27 @@ const char *ci_depthwise_variant(const ci_window *window, int32_t multiplier) {
     return "any";
 }
 
-static ci_status check(const ci_program *program, const ci_depthwise *d) {
-    const ci_image *in = &d->input_image, *out = &d->output_image;
-    if (!d->kernel || d->kernel->operation != CI_OPERATION_depthwise_f32 || !ci_window_is_legal(&d->window) ||
-        d->activation.kind < 0 || d->activation.kind > CI_ACTIVATION_LAST_FUSED || d->threads < 1)
-        return CI_ERROR_ARGUMENT;
-    ci_status status = ci_check_image(program, d->input, in, sizeof(float));
-    if (status == CI_OK)
-        status = ci_check_image(program, d->output, out, sizeof(float));
-    if (status == CI_OK && d->residual.slot != CI_SLOT_NONE)
-        status = ci_check_image(program, d->residual, &d->residual_image, sizeof(float));
-    if (status != CI_OK)
-        return status;
-    if (in->images != out->images || out->channels % in->channels != 0 ||
-        !ci_window_fits(in->height, out->height, d->window.kernel_height, d->window.stride_y,
-                        d->window.dilation_y) ||
-        !ci_window_fits(in->width, out->width, d->window.kernel_width, d->window.stride_x,
-                        d->window.dilation_x) ||
-        d->weights_row < ci_depthwise_padded_channels(out->channels))
-        return CI_ERROR_ARGUMENT;
-    if (strcmp(d->kernel->variant, "any") != 0 &&
-        strcmp(d->kernel->variant, ci_depthwise_variant(&d->window, out->channels / in->channels)) != 0)
-        return CI_ERROR_ARGUMENT;
-    const int64_t taps = (int64_t)d->window.kernel_height * d->window.kernel_width;
-    const int64_t shape[2] = {taps, ci_depthwise_padded_channels(out->channels)};
-    const int64_t strides[2] = {d->weights_row, 1};
-    status = ci_program_check_view(program, d->weights, 2, shape, strides, sizeof(float));
-    if (status == CI_OK)
-        status = ci_program_check(program, d->bias, shape[1] * (int64_t)sizeof(float));
-    return status;
+static int kernel_serves(const ci_kernel *kernel, const ci_window *window, int32_t multiplier) {
+    return kernel->operation == CI_OPERATION_depthwise_f32 &&
+           (strcmp(kernel->variant, "any") == 0 ||
+            strcmp(kernel->variant, ci_depthwise_variant(window, multiplier)) == 0);
 }
 
 ci_status ci_add_depthwise(ci_program *program, const ci_depthwise *depthwise) {
     params p = {.depthwise = *depthwise};
-    const ci_image *out = &depthwise->output_image;
-    p.depthwise.residual_image.images = out->images;
-    p.depthwise.residual_image.height = out->height;
-    p.depthwise.residual_image.width = out->width;
-    p.depthwise.residual_image.channels = out->channels;
-    const ci_status status = check(program, &p.depthwise);
+    const ci_direct_conv *conv = &p.depthwise.conv;
+    ci_status status = ci_check_direct_conv(program, &p.depthwise.conv);
     if (status != CI_OK)
         return status;
-    const ci_window *window = &depthwise->window;
-    const int64_t row_elems = (int64_t)out->width * out->channels;
-    const int64_t taps = (int64_t)window->kernel_height * window->kernel_width;
-    const int64_t row_bytes = row_elems * (int64_t)sizeof(float);
-    /* Rows in pairs: that is how the kernels take them. */
-    p.split = ci_split_rows(out->images, out->height, 2, depthwise->threads, 2 * row_bytes, row_elems * taps);
+    const int32_t inputs = conv->input_image.channels, outputs = conv->output_image.channels;
+    const int64_t taps = (int64_t)conv->window.kernel_height * conv->window.kernel_width;
+    if (outputs % inputs != 0 || p.depthwise.weights_row < ci_padded_channels(outputs) ||
+        !kernel_serves(conv->kernel, &conv->window, outputs / inputs))
+        return CI_ERROR_ARGUMENT;
+    const int64_t shape[2] = {taps, ci_padded_channels(outputs)}, strides[2] = {p.depthwise.weights_row, 1};
+    status = ci_program_check_view(program, conv->weights, 2, shape, strides, sizeof(float));
+    if (status != CI_OK)
+        return status;
+    p.split = ci_split_direct_conv(conv, taps);
     return ci_program_add(program, task, &p, sizeof p, p.split.tasks, 0);
 }

@@ -1,0 +1,49 @@
+/* What the convolutions have in common that read their windows straight from a padded input. */
+#include "steps/direct_conv.h"
+
+ci_status ci_check_direct_conv(const ci_program *program, ci_direct_conv *conv) {
+    const ci_image *in = &conv->input_image, *out = &conv->output_image;
+    const ci_window *window = &conv->window;
+    conv->residual_image.images = out->images;
+    conv->residual_image.height = out->height;
+    conv->residual_image.width = out->width;
+    conv->residual_image.channels = out->channels;
+    if (!conv->kernel || conv->threads < 1 || conv->activation.kind < 0 ||
+        conv->activation.kind > CI_ACTIVATION_LAST_FUSED || !ci_window_is_legal(window))
+        return CI_ERROR_ARGUMENT;
+    ci_status status = ci_check_image(program, conv->input, in, sizeof(float));
+    if (status == CI_OK)
+        status = ci_check_image(program, conv->output, out, sizeof(float));
+    if (status == CI_OK && conv->residual.slot != CI_SLOT_NONE)
+        status = ci_check_image(program, conv->residual, &conv->residual_image, sizeof(float));
+    if (status != CI_OK)
+        return status;
+    if (in->images != out->images ||
+        !ci_window_fits(in->height, out->height, window->kernel_height, window->stride_y,
+                        window->dilation_y) ||
+        !ci_window_fits(in->width, out->width, window->kernel_width, window->stride_x, window->dilation_x))
+        return CI_ERROR_ARGUMENT;
+    return ci_program_check(program, conv->bias, ci_padded_channels(out->channels) * (int64_t)sizeof(float));
+}
+
+ci_row_split ci_split_direct_conv(const ci_direct_conv *conv, int64_t depth) {
+    const ci_image *out = &conv->output_image;
+    const int64_t row_elems = (int64_t)out->width * out->channels;
+    return ci_split_rows(out->images, out->height, 2, conv->threads, 2 * row_elems * (int64_t)sizeof(float),
+                         row_elems * depth);
+}
+
+ci_direct_rows ci_direct_rows_of(const ci_direct_conv *conv, const ci_row_split *split, const ci_run *run,
+                                 int32_t task) {
+    const ci_image *in = &conv->input_image, *out = &conv->output_image, *added = &conv->residual_image;
+    const int64_t image = task / split->pieces, y = (int64_t)(task % split->pieces) * split->rows;
+    const float *residual = ci_address(run, conv->residual);
+    const ci_direct_rows rows = {
+        .rows = out->height - y < split->rows ? (int32_t)(out->height - y) : split->rows,
+        .input = (const float *)ci_address(run, conv->input) + image * in->image_stride +
+                 y * conv->window.stride_y * in->row_stride,
+        .output = (float *)ci_address(run, conv->output) + image * out->image_stride + y * out->row_stride,
+        .residual = residual ? residual + image * added->image_stride + y * added->row_stride : NULL,
+    };
+    return rows;
+}

@@ -1,0 +1,44 @@
+/* What the convolutions have in common that read their windows straight from a physically padded input and
+ * write whole rows of all channels: depthwise, and in narrow groups. */
+#ifndef CI_STEPS_DIRECT_CONV_H
+#define CI_STEPS_DIRECT_CONV_H
+
+#include "conv_infer/microkernel.h"
+#include "conv_infer/program.h"
+#include "steps/windows.h"
+
+typedef struct {
+    const ci_kernel *kernel;
+    ci_ref input, weights, bias, output; /* weights packed, the bias padded to a multiple of 16 channels */
+    ci_ref residual;                     /* CI_SLOT_NONE: none. Has the output's sizes. */
+    ci_image input_image;                /* its padding included */
+    ci_image output_image, residual_image;
+    ci_window window;         /* its pads are not read */
+    ci_activation activation; /* at most CI_ACTIVATION_LAST_FUSED */
+    int32_t threads;          /* that a run will have: how finely rows are dealt out */
+} ci_direct_conv;
+
+/* Checks everything but the kernel, the weights and how the numbers of channels fit; gives the residual's
+ * image the output's sizes. */
+ci_status ci_check_direct_conv(const ci_program *program, ci_direct_conv *conv);
+
+/* How its rows are dealt out: in pairs, for that is how the kernels like them. `depth` is what one output
+ * element takes in multiply-adds. */
+ci_row_split ci_split_direct_conv(const ci_direct_conv *conv, int64_t depth);
+
+/* Some rows of one image. */
+typedef struct {
+    int32_t rows;
+    const float *input, *residual;
+    float *output;
+} ci_direct_rows;
+
+ci_direct_rows ci_direct_rows_of(const ci_direct_conv *conv, const ci_row_split *split, const ci_run *run,
+                                 int32_t task);
+
+/* Channels rounded up to 16: what packed weights and biases are padded to. */
+static inline int64_t ci_padded_channels(int32_t channels) {
+    return ((int64_t)channels + 15) / 16 * 16;
+}
+
+#endif
