@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..graph import Node
-from . import convolution, copies, elementwise
+from . import convolution, copies, elementwise, normalise, reduce
 from .context import EmitContext, StepInfo
 
 EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
@@ -24,4 +24,11 @@ EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
     "Activation": elementwise.emit_activation,
     "Binary": elementwise.emit_binary,
     "Affine": elementwise.emit_affine,
+    # reductions, normalisations, conversions
+    "Reduce": reduce.emit_reduce,
+    "Cast": reduce.emit_cast,
+    "Softmax": normalise.emit_softmax,
+    "LRN": normalise.emit_lrn,
+    "InstanceNorm": normalise.emit_instance_norm,
+    "LayerNorm": normalise.emit_layer_norm,
 }

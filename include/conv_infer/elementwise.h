@@ -88,6 +88,80 @@ typedef struct {
 } ci_affine_f32_args;
 typedef void ci_affine_f32_fn(const ci_affine_f32_args *args);
 
+/* What a reduction accumulates; `m` is the column's shift. */
+typedef enum {
+    CI_REDUCE_SUM,
+    CI_REDUCE_SUM_ABS,
+    CI_REDUCE_SUM_SQUARE,
+    CI_REDUCE_SUM_SQUARE_SHIFTED, /* (x - m)^2 */
+    CI_REDUCE_SUM_EXP_SHIFTED,    /* exp(x - m) */
+    CI_REDUCE_PROD,
+    CI_REDUCE_MAX, /* NaN where any is NaN; so is min */
+    CI_REDUCE_MIN,
+} ci_reduce_accumulation;
+
+/* total[c] = total[c] combined with x[r][c] over all rows r, in an order that depends on the number of rows
+ * only. */
+typedef struct {
+    int32_t accumulation; /* ci_reduce_accumulation */
+    int64_t rows, columns;
+    const float *x;
+    int64_t x_row_stride;
+    const float *shift; /* [columns], of the shifted ones */
+    float *total;       /* [columns] */
+} ci_reduce_f32_args;
+typedef void ci_reduce_f32_fn(const ci_reduce_f32_args *args);
+
+/* Softmax of each row, or its logarithm: exp(x - max) / sum(exp(x - max)). y may be x. */
+typedef struct {
+    int64_t rows, columns;
+    const float *x;
+    int64_t x_row_stride;
+    float *y;
+    int64_t y_row_stride;
+    int32_t is_log;
+} ci_softmax_f32_args;
+typedef void ci_softmax_f32_fn(const ci_softmax_f32_args *args);
+
+/* Local response normalisation: y[r][c] = x[r][c] * (bias + alpha / size * sum of squares of the `size`
+ * columns around c)^-beta, (size - 1) / 2 of them before c, those that exist. y may be x. */
+typedef struct {
+    int64_t rows, columns;
+    const float *x;
+    int64_t x_row_stride;
+    float *y;
+    int64_t y_row_stride;
+    int32_t size;
+    float alpha, beta, bias;
+    float *scratch; /* [2 * columns + size] */
+} ci_lrn_f32_args;
+typedef void ci_lrn_f32_fn(const ci_lrn_f32_args *args);
+
+/* Layer normalisation: y[r][c] = (x[r][c] - mean) / sqrt(variance + epsilon) * scale[c] + shift[c], mean and
+ * variance over the row; scale and shift may be NULL. y may be x. */
+typedef struct {
+    int64_t rows, columns;
+    const float *x;
+    int64_t x_row_stride;
+    float *y;
+    int64_t y_row_stride;
+    const float *scale, *shift;
+    float epsilon;
+} ci_layer_norm_f32_args;
+typedef void ci_layer_norm_f32_fn(const ci_layer_norm_f32_args *args);
+
+/* y[r * y_row_stride + c] = x[left[r] + c] * (1 - weight[r]) + x[right[r] + c] * weight[r]: one pixel a row.
+ */
+typedef struct {
+    int64_t rows, columns;
+    const float *x;
+    const int32_t *left, *right; /* [rows], elements */
+    const float *weight;         /* [rows] */
+    float *y;
+    int64_t y_row_stride;
+} ci_lerp_f32_args;
+typedef void ci_lerp_f32_fn(const ci_lerp_f32_args *args);
+
 #ifdef __cplusplus
 }
 #endif

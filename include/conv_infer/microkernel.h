@@ -140,6 +140,11 @@ typedef void ci_grouped_f32_fn(const ci_grouped_f32_args *args);
     X(activation_f32)                                                                                        \
     X(binary_f32)                                                                                            \
     X(affine_f32)                                                                                            \
+    X(reduce_f32)                                                                                            \
+    X(softmax_f32)                                                                                           \
+    X(lrn_f32)                                                                                               \
+    X(layer_norm_f32)                                                                                        \
+    X(lerp_f32)                                                                                              \
     X(gemm_dot_f32)                                                                                          \
     X(depthwise_f32)                                                                                         \
     X(grouped_f32)

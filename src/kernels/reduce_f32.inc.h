@@ -1,0 +1,194 @@
+/* Reductions and normalisations over rows, and interpolation between pixels, float32.
+ *
+ * One body for every instruction set, as elementwise_f32.inc.h. Sums run in an order that depends on sizes
+ * only: the elements of a row fall to LANES accumulators in turn, which are then added pairwise.
+ */
+#include "conv_infer/microkernel.h"
+#include "math_f32.h"
+
+enum { LANES = 32, PIECE = 256 };
+
+#define SUM(a, b) ((a) + (b))
+#define PRODUCT(a, b) ((a) * (b))
+#define FOLD(combine, map)                                                                                   \
+    for (; row + 4 <= args->rows; row += 4) {                                                                \
+        const float *x0 = x + row * stride, *x1 = x0 + stride, *x2 = x1 + stride, *x3 = x2 + stride;         \
+        CI_INDEPENDENT                                                                                       \
+        for (int64_t i = 0; i < columns; i++)                                                                \
+            total[i] = combine(total[i],                                                                     \
+                               combine(combine(map(x0[i]), map(x1[i])), combine(map(x2[i]), map(x3[i]))));   \
+    }                                                                                                        \
+    for (; row < args->rows; row++) {                                                                        \
+        const float *x0 = x + row * stride;                                                                  \
+        CI_INDEPENDENT                                                                                       \
+        for (int64_t i = 0; i < columns; i++)                                                                \
+            total[i] = combine(total[i], map(x0[i]));                                                        \
+    }                                                                                                        \
+    break
+
+#define ITSELF(v) (v)
+#define SQUARE(v) ((v) * (v))
+#define SQUARE_SHIFTED(v) (((v) - shift[i]) * ((v) - shift[i]))
+#define EXP_SHIFTED(v) ci_exp((v) - shift[i])
+
+void CI_NAME(reduce_f32_any)(const ci_reduce_f32_args *args) {
+    const float *x = args->x, *shift = args->shift;
+    float *total = args->total;
+    const int64_t columns = args->columns, stride = args->x_row_stride;
+    int64_t row = 0;
+    switch (args->accumulation) {
+    case CI_REDUCE_SUM:
+        FOLD(SUM, ITSELF);
+    case CI_REDUCE_SUM_ABS:
+        FOLD(SUM, fabsf);
+    case CI_REDUCE_SUM_SQUARE:
+        FOLD(SUM, SQUARE);
+    case CI_REDUCE_SUM_SQUARE_SHIFTED:
+        FOLD(SUM, SQUARE_SHIFTED);
+    case CI_REDUCE_SUM_EXP_SHIFTED:
+        FOLD(SUM, EXP_SHIFTED);
+    case CI_REDUCE_PROD:
+        FOLD(PRODUCT, ITSELF);
+    case CI_REDUCE_MAX:
+        FOLD(ci_max, ITSELF);
+    default:
+        FOLD(ci_min, ITSELF);
+    }
+}
+#undef FOLD
+
+/* lane[j] is combined with elements j, j + LANES, ... of a row. */
+#define LANE_LOOP(combine, value)                                                                            \
+    do {                                                                                                     \
+        int64_t first = 0;                                                                                   \
+        for (; first + LANES <= columns; first += LANES) {                                                   \
+            for (int j = 0; j < LANES; j++)                                                                  \
+                lane[j] = combine(lane[j], value(x[first + j]));                                             \
+        }                                                                                                    \
+        for (int j = 0; j < columns - first; j++)                                                            \
+            lane[j] = combine(lane[j], value(x[first + j]));                                                 \
+    } while (0)
+
+static void add_to_lanes(const float *x, int64_t columns, float *lane) {
+    LANE_LOOP(SUM, ITSELF);
+}
+
+#define SQUARE_FROM_MEAN(v) (((v) - mean) * ((v) - mean))
+static void add_squares_to_lanes(const float *x, int64_t columns, float mean, float *lane) {
+    LANE_LOOP(SUM, SQUARE_FROM_MEAN);
+}
+
+static float sum_of_lanes(float *lane) {
+    for (int half = LANES / 2; half > 0; half /= 2) {
+        for (int j = 0; j < half; j++)
+            lane[j] += lane[j + half];
+    }
+    return lane[0];
+}
+
+static float row_maximum(const float *x, int64_t columns) {
+    float lane[LANES];
+    for (int j = 0; j < LANES; j++)
+        lane[j] = -INFINITY;
+    LANE_LOOP(ci_max, ITSELF);
+    float most = lane[0];
+    for (int j = 1; j < LANES; j++)
+        most = ci_max(most, lane[j]);
+    return most;
+}
+
+void CI_NAME(softmax_f32_any)(const ci_softmax_f32_args *args) {
+    const int64_t columns = args->columns;
+    for (int64_t row = 0; row < args->rows; row++) {
+        const float *x = args->x + row * args->x_row_stride;
+        float *y = args->y + row * args->y_row_stride;
+        const float most = row_maximum(x, columns);
+        float lane[LANES] = {0}, piece[PIECE];
+        for (int64_t first = 0; first < columns; first += PIECE) {
+            const int64_t count = columns - first < PIECE ? columns - first : PIECE;
+            float *e = args->is_log ? piece : y + first;
+            CI_INDEPENDENT
+            for (int64_t i = 0; i < count; i++)
+                e[i] = ci_exp(x[first + i] - most);
+            add_to_lanes(e, count, lane);
+        }
+        const float sum = sum_of_lanes(lane);
+        const float logarithm = ci_log(sum), factor = 1.0f / sum;
+        if (args->is_log) {
+            CI_INDEPENDENT
+            for (int64_t i = 0; i < columns; i++)
+                y[i] = (x[i] - most) - logarithm;
+        } else {
+            CI_INDEPENDENT
+            for (int64_t i = 0; i < columns; i++)
+                y[i] *= factor;
+        }
+    }
+}
+
+void CI_NAME(lrn_f32_any)(const ci_lrn_f32_args *args) {
+    const int64_t columns = args->columns;
+    const int32_t size = args->size, before = (size - 1) / 2;
+    float *square = args->scratch, *sum = square + columns + size;
+    const float alpha = args->alpha / (float)size, beta = -args->beta, bias = args->bias;
+    /* Zeros stand for the columns that do not exist: `before` of them in front, the rest behind. */
+    for (int32_t i = 0; i < size; i++)
+        square[i < before ? i : columns + i] = 0.0f;
+    for (int64_t row = 0; row < args->rows; row++) {
+        const float *x = args->x + row * args->x_row_stride;
+        float *y = args->y + row * args->y_row_stride;
+        CI_INDEPENDENT
+        for (int64_t i = 0; i < columns; i++) {
+            square[before + i] = x[i] * x[i];
+            sum[i] = 0.0f;
+        }
+        for (int32_t k = 0; k < size; k++) {
+            const float *moved = square + k;
+            CI_INDEPENDENT
+            for (int64_t i = 0; i < columns; i++)
+                sum[i] += moved[i];
+        }
+        CI_INDEPENDENT
+        for (int64_t i = 0; i < columns; i++)
+            y[i] = x[i] * ci_exp(beta * ci_log(CI_FMA(sum[i], alpha, bias)));
+    }
+}
+
+void CI_NAME(layer_norm_f32_any)(const ci_layer_norm_f32_args *args) {
+    const int64_t columns = args->columns;
+    const float *scale = args->scale, *shift = args->shift;
+    for (int64_t row = 0; row < args->rows; row++) {
+        const float *x = args->x + row * args->x_row_stride;
+        float *y = args->y + row * args->y_row_stride;
+        float lane[LANES] = {0}, squares[LANES] = {0};
+        add_to_lanes(x, columns, lane);
+        const float mean = sum_of_lanes(lane) / (float)columns;
+        add_squares_to_lanes(x, columns, mean, squares);
+        const float factor = 1.0f / sqrtf(sum_of_lanes(squares) / (float)columns + args->epsilon);
+        CI_INDEPENDENT
+        for (int64_t i = 0; i < columns; i++)
+            y[i] = (x[i] - mean) * factor;
+        if (scale) {
+            CI_INDEPENDENT
+            for (int64_t i = 0; i < columns; i++)
+                y[i] *= scale[i];
+        }
+        if (shift) {
+            CI_INDEPENDENT
+            for (int64_t i = 0; i < columns; i++)
+                y[i] += shift[i];
+        }
+    }
+}
+
+void CI_NAME(lerp_f32_any)(const ci_lerp_f32_args *args) {
+    const int64_t columns = args->columns;
+    for (int64_t row = 0; row < args->rows; row++) {
+        const float *left = args->x + args->left[row], *right = args->x + args->right[row];
+        float *y = args->y + row * args->y_row_stride;
+        const float weight = args->weight[row], rest = 1.0f - weight;
+        CI_INDEPENDENT
+        for (int64_t i = 0; i < columns; i++)
+            y[i] = CI_FMA(right[i], weight, left[i] * rest);
+    }
+}

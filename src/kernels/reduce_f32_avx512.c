@@ -1,0 +1,3 @@
+/* Reductions, normalisations and interpolation, float32, AVX-512. */
+#define CI_NAME(kernel) ci_##kernel##_avx512
+#include "reduce_f32.inc.h"

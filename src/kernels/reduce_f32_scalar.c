@@ -1,0 +1,3 @@
+/* Reductions, normalisations and interpolation, float32, portable C. */
+#define CI_NAME(kernel) ci_##kernel##_scalar
+#include "reduce_f32.inc.h"
