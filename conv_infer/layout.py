@@ -110,6 +110,8 @@ class Lowering:
         return physical
 
     def use_plain(self, name: str) -> str:
+        if name not in self._forms:
+            return name
         return self.use(name, plain_order(self.rank(name)))
 
     def use_home(self, name: str) -> tuple[str, Order]:

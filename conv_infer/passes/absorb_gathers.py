@@ -307,14 +307,13 @@ class _Walk:
     def _weights_in_order(self, name: str, groups: int, order: Channels) -> str:
         """Weights [O, kh, kw, C/g] with each group's input channels in another order."""
         array = self.graph.constants[name]
-        if groups == 1:
+        if groups == 1 or (order == order[0]).all():
             return self.graph.add_constant(name, np.take(array, order[0], 3))
-        if (order == order[0]).all():
-            return self.graph.add_constant(name, np.take(array, order[0], 3))
-        outputs, height, width, depth = array.shape
-        split = array.reshape(groups, outputs // groups, height, width, depth)
-        taken = np.take_along_axis(split, order[:, None, None, None, :], axis=4)
-        return self.graph.add_constant(name, taken.reshape(array.shape))
+        taken = np.empty(array.shape, array.dtype)
+        parts = zip(np.split(array, groups), np.split(taken, groups), order, strict=True)
+        for source, target, columns in parts:
+            np.take(source, columns, 3, out=target, mode="clip")  # "raise" would buffer the output
+        return self.graph.add_constant(name, taken)
 
     def _depthwise(self, node: Node, multiplier: int) -> bool:
         x, w, bias, residual = node.inputs

@@ -73,10 +73,11 @@ _RECOGNISED = {"Activation": lower_recognised, "Cast": lower_cast}
 def lower(graph: Graph) -> Graph:
     """Every node becomes planned operators, or stays and runs on the ONNX layout where there are none for it."""
     lowering = Lowering(graph)
-    types = graph.types
+    dynamic = {name for name, tensor_type in graph.types.items() if not tensor_type.is_static}
     for node in graph.nodes:
         function = LOWER.get(node.op) if node.domain == ONNX else _RECOGNISED.get(node.op)
-        names = [name for name in (*node.inputs, *node.outputs) if name]
-        if function is None or not all(types[name].is_static for name in names) or not function(lowering, node):
+        if dynamic and function is not None and not dynamic.isdisjoint((*node.inputs, *node.outputs)):
+            function = None
+        if function is None or not function(lowering, node):
             lowering.keep(node)
     return lowering.finish()

@@ -37,6 +37,8 @@ class _Picked:
 
 
 def recognise_shuffle(graph: Graph) -> Graph:
+    if not any(node.op == "Transpose" for node in graph.nodes):
+        return graph
     picked: dict[str, _Picked] = {}
     nodes: list[Node] = []
     result = graph
