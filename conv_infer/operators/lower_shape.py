@@ -134,7 +134,8 @@ def lower_space_to_depth(lowering: Lowering, node: Node) -> bool:
     batch, channels, height, width = lowering.shape(x)
     physical = lowering.use(x, NHWC)
     physical = lowering.reshaped(node, physical, (batch, height // block, block, width // block, block, channels))
-    physical = lowering.transposed(node, physical, (0, 1, 3, 2, 4, 5))
+    perm = (0, 1, 3, 2, 4, 5) if node.attrs.get("mode", "DCR") == "DCR" else (0, 1, 3, 5, 2, 4)
+    physical = lowering.transposed(node, physical, perm)
     lowering.emit(node, "Reshape", [physical], NHWC)
     return True
 

@@ -50,7 +50,7 @@ LOWER = {
     "Transpose": lower_transpose,
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), lower_reshape),
     **dict.fromkeys(("Identity", "Dropout"), lower_identity),
-    "Cast": lower_cast,
+    **dict.fromkeys(("Cast", "CastLike"), lower_cast),
     "DepthToSpace": lower_depth_to_space,
     "SpaceToDepth": lower_space_to_depth,
     "Expand": lower_expand,

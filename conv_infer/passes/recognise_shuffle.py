@@ -191,7 +191,7 @@ def _merged(axis: Axis) -> Axis:
 def _as_gather(graph: Graph, output: str, description: _Picked) -> tuple[int, np.ndarray] | None:
     """(axis, indices) where the output is a Gather from the root along one axis; None where it is not."""
     shape = graph.shape(description.root)
-    if len(shape) != len(description.axes):
+    if not shape or len(shape) != len(description.axes):
         return None
     found: tuple[int, np.ndarray] | None = None
     stride = 1
