@@ -66,7 +66,7 @@ def _sink(editor: Editor, node: Node) -> bool:
 def _is_residual(editor: Editor, node: Node, x: str) -> bool:
     """Whether the node adds a tensor of the same shape to what a convolution made."""
     graph = editor.graph
-    if node.op != "Binary" or node.attrs["kind"] != "add" or editor.producer(x, "Conv", "Affine") is None:
+    if node.op != "Binary" or node.attrs["kind"] != "add" or editor.producer(x, "Conv", "Affine", "Binary") is None:
         return False
     shape = graph.shape(node.outputs[0])
     return all(name not in graph.constants and graph.shape(name) == shape for name in node.inputs)

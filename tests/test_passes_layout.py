@@ -1,0 +1,280 @@
+"""Layouts: where transposes remain, and that operators work on the axes they find."""
+
+import numpy as np
+import pytest
+from onnx_builder import Net, counts, only
+
+from conv_infer.operators.lower_shape import reshaped_order
+
+
+def image(net, channels=6, height=5, width=4, batch=1):
+    return net.conv(net.input((batch, 3, height, width)), 3, channels)
+
+
+def test_image_input_is_read_as_given():
+    net = Net()
+    graph = net.check(net.conv(net.input((1, 3, 8, 8)), 3, 4, kernel=3))
+    assert graph.nodes[0].attrs["input_layout"] == "NCHW"
+    assert counts(graph) == {"Conv": 1, "Transpose": 1}
+
+
+def test_one_channel_needs_no_transpose():
+    net = Net()
+    graph = net.check(net.conv(net.conv(net.input((2, 1, 8, 8)), 1, 4, kernel=3), 4, 1))
+    assert "Transpose" not in counts(graph)
+
+
+def test_second_kind_of_reader_transposes_once():
+    net = Net()
+    x = net.input((1, 3, 8, 8))
+    graph = net.check(net.conv(x, 3, 3), net.op("MaxPool", x, kernel_shape=[2, 2]), net.conv(x, 3, 3, kernel=3))
+    assert counts(graph)["Transpose"] == 4  # of the input once, of each output
+
+
+def test_detector_heads_need_no_transpose():
+    net = Net()
+    x = image(net, channels=6)
+    heads = [
+        net.op("Reshape", net.op("Transpose", x, perm=[0, 2, 3, 1]), net.const([1, -1, 2], np.int64)),
+        net.op("Transpose", net.op("Reshape", x, net.const([1, 6, -1], np.int64)), perm=[0, 2, 1]),
+        net.op("Softmax", net.op("Transpose", net.op("Flatten", x, axis=2), perm=[1, 0]), axis=1),
+    ]
+    graph = net.check(*heads[:2])
+    assert "Transpose" not in counts(graph)
+    net.check(*heads)
+
+
+def test_anchors_behind_a_split_of_channels():
+    """A YOLO head: N, A*5, H, W -> N, A, 5, H, W -> N, A, H, W, 5 takes one transpose."""
+    net = Net()
+    x = net.op("Reshape", image(net, channels=15), net.const([1, 3, 5, 5, 4], np.int64))
+    x = net.op("Sigmoid", net.op("Transpose", x, perm=[0, 1, 3, 4, 2]))
+    graph = net.check(net.op("Reshape", x, net.const([1, -1, 5], np.int64)))
+    assert counts(graph)["Transpose"] == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "order", "expected"),
+    [
+        ((1, 6, 5, 4), (1, 6, 20), (0, 2, 3, 1), (0, 2, 1)),
+        ((2, 6, 5, 4), (2, 3, 2, 5, 4), (0, 2, 3, 1), (0, 3, 4, 1, 2)),
+        ((2, 6, 1, 1), (2, 6), (0, 2, 3, 1), (0, 1)),
+        ((2, 6, 5, 4), (2, 120), (0, 2, 3, 1), None),
+        ((2, 6, 5, 4), (12, 5, 4), (0, 2, 3, 1), None),
+        ((2, 6, 5, 4), (2, 6, 4, 5), (0, 2, 3, 1), (0, 2, 3, 1)),
+        ((2, 6, 5, 4), (2, 6, 5, 4, 1), (0, 2, 3, 1), (0, 2, 3, 4, 1)),
+        ((1, 1, 1, 1), (1,), (0, 2, 3, 1), (0,)),
+    ],
+)
+def test_reshaped_order(before, after, order, expected):
+    result = reshaped_order(before, after, order)
+    assert result is None if expected is None else result is not None
+    if result is not None:
+        array = np.arange(np.prod(before)).reshape(before)
+        physical = array.transpose(order).reshape([after[axis] for axis in result])
+        np.testing.assert_array_equal(physical.transpose(np.argsort(result)), array.reshape(after))
+
+
+@pytest.mark.parametrize("keepdims", [0, 1])
+@pytest.mark.parametrize("axes", [[2, 3], [1], [-1], [0, 1, 2, 3], [1, 3]])
+@pytest.mark.parametrize("op", ["ReduceMean", "ReduceMax", "ReduceL2", "ReduceLogSumExp", "ReduceProd"])
+def test_reductions(op, axes, keepdims):
+    net = Net(opset=13)
+    counts(net.check(net.op(op, net.op("Tanh", image(net)), axes=axes, keepdims=keepdims)))
+
+
+@pytest.mark.parametrize("opset", [11, 13])
+@pytest.mark.parametrize("axis", [0, 1, 2, 3, -1])
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+def test_softmax(op, axis, opset):
+    net = Net(opset=opset)
+    counts(net.check(net.op(op, image(net), axis=axis)))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, 3])
+def test_concat_split_gather_on_every_axis(axis):
+    net = Net()
+    x = image(net, channels=4, height=4, width=4, batch=4)
+    pieces = net.op("Split", x, net.const([1, 3], np.int64), axis=axis, outputs=2)
+    outputs = [
+        net.op("Concat", pieces[1], net.op("Relu", pieces[0]), axis=axis),
+        net.op("Gather", x, net.const([3, 0, 0, 2], np.int64), axis=axis),
+        net.op("Gather", x, net.const([-1, -3], np.int64), axis=axis),
+        net.op("Gather", x, net.const(2, np.int64), axis=axis),
+        net.op("Gather", x, net.const([[0, 2], [3, 1]], np.int64), axis=axis),
+    ]
+    counts(net.check(*outputs))
+
+
+def test_slices_with_steps():
+    net = Net()
+    x = image(net)
+    focus = []
+    for y, z in ((0, 0), (1, 0), (0, 1), (1, 1)):
+        bounds = [net.const([y, z], np.int64), net.const([2**62] * 2, np.int64)]
+        focus.append(net.op("Slice", x, *bounds, net.const([2, 3], np.int64), net.const([2, 2], np.int64)))
+    start, stop, axes, step = (net.const([v], np.int64) for v in (-1, -(2**62), 2, -1))
+    net.check(net.op("Slice", x, start, stop, axes, step), *focus)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ((2, 6, 5, 4), (4,)),
+        ((2, 6, 5, 4), (6, 1, 1)),
+        ((2, 6, 5, 4), (5, 1)),
+        ((2, 6, 5, 4), (2, 1, 1, 1)),
+        ((6, 1, 1), (2, 6, 5, 4)),
+    ],
+)
+@pytest.mark.parametrize("constant", [True, False])
+def test_broadcasting(first, second, constant):
+    net = Net()
+    whole = (2, 6, 5, 4)
+    small = second if first == whole else first
+    other = net.normal(*small) if constant else net.op("Tanh", net.input(small))
+    x, y = (image(net, batch=2) if shape == whole else other for shape in (first, second))
+    counts(net.check(*[net.op(op, x, y) for op in ("Add", "Sub", "Mul", "Div")]))
+
+
+def test_several_operands():
+    net = Net(opset=13)
+    x, y, z = image(net), image(net), net.input((6, 1, 4))
+    outputs = [net.op(op, x, y, z) for op in ("Sum", "Mean", "Max", "Min")]
+    counts(net.check(*outputs))
+
+
+def test_signals_become_images_of_one_row():
+    net = Net()
+    x = net.op("Conv", net.input((2, 3, 16)), net.normal(6, 3, 5), net.normal(6), pads=[2, 2], strides=[2])
+    x = net.op("Relu", net.batch_norm(x, 6))
+    x = net.op("MaxPool", x, kernel_shape=[3], pads=[1, 1])
+    x = net.op("ConvTranspose", x, net.normal(6, 4, 2), strides=[2])
+    x = net.op("AveragePool", net.op("InstanceNormalization", x, net.normal(4), net.normal(4)), kernel_shape=[2])
+    graph = net.check(net.op("GlobalAveragePool", x), x)
+    assert counts(graph)["Conv"] == 1
+
+
+@pytest.mark.parametrize("mode", ["DCR", "CRD"])
+def test_depth_and_space(mode):
+    net = Net()
+    x = image(net, channels=12, height=4, width=6)
+    up = net.op("DepthToSpace", x, blocksize=2, mode=mode)
+    counts(net.check(up, net.op("SpaceToDepth", x, blocksize=2)))
+
+
+@pytest.mark.parametrize("op", ["Resize", "Upsample"])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_resize(op, mode):
+    net = Net(opset=9 if op == "Upsample" else 13)
+    x = image(net)
+    scales = net.const([1.0, 1.0, 2.0, 3.0])
+    y = net.op(op, x, scales, mode=mode) if op == "Upsample" else net.op(op, x, "", scales, mode=mode)
+    assert counts(net.check(y))["Resize"] == 1
+
+
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("coordinates", ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"])
+@pytest.mark.parametrize("sizes", [[1, 6, 9, 7], [1, 6, 3, 2], [1, 6, 1, 1]])
+def test_resize_to_sizes(mode, coordinates, sizes):
+    net = Net(opset=13)
+    attrs = {"mode": mode, "coordinate_transformation_mode": coordinates}
+    y = net.op("Resize", image(net), "", "", net.const(sizes, np.int64), **attrs)
+    assert counts(net.check(y))["Resize"] == 1
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attrs"),
+    [
+        ("LRN", [], {"size": 3, "alpha": 0.5}),
+        ("InstanceNormalization", [(6,), (6,)], {}),
+        ("LayerNormalization", [(4,), (4,)], {}),
+        ("LayerNormalization", [(6, 5, 4)], {"axis": 1}),
+        ("PRelu", [(6, 1, 1)], {}),
+        ("PRelu", [(4,)], {}),
+    ],
+)
+def test_normalisations(op, inputs, attrs):
+    net = Net()
+    x = net.op("MaxPool", image(net), kernel_shape=[1, 1])
+    counts(net.check(net.op(op, x, *(net.normal(*shape) for shape in inputs), **attrs)))
+
+
+def test_layer_norm_of_channels_last_needs_no_transpose():
+    """As in ConvNeXt (Liu et al., 2022)."""
+    net = Net()
+    x = net.op("Transpose", image(net), perm=[0, 2, 3, 1])
+    x = net.op("LayerNormalization", x, net.normal(6), net.normal(6))
+    graph = net.check(net.conv(net.op("Transpose", x, perm=[0, 3, 1, 2]), 6, 4))
+    assert counts(graph) == {"Conv": 2, "LayerNorm": 1, "Transpose": 1}
+
+
+@pytest.mark.parametrize("version", [18, 21])
+def test_group_normalisation(version):
+    net = Net(opset=version)
+    size = 3 if version == 18 else 6
+    counts(net.check(net.op("GroupNormalization", image(net), net.normal(size), net.normal(size), num_groups=3)))
+
+
+def test_other_copies():
+    net = Net()
+    x = image(net)
+    outputs = [
+        net.op("Expand", net.op("GlobalMaxPool", x), net.const([1, 6, 5, 4], np.int64)),
+        net.op("Expand", x, net.const([2, 1, 6, 5, 4], np.int64)),
+        net.op("Tile", x, net.const([1, 2, 3, 1], np.int64)),
+        net.op("Cast", x, to=7),
+        net.op("Flatten", x),
+        net.op("Unsqueeze", x, net.const([1], np.int64)),
+        net.op("Squeeze", net.op("GlobalMaxPool", x), net.const([2, 3], np.int64)),
+        net.op("Identity", x),
+        net.op("Dropout", x),
+        net.op("Reshape", x, net.const([0, 0, -1], np.int64)),
+    ]
+    counts(net.check(*outputs))
+
+
+def test_what_stays_runs_on_the_onnx_layout():
+    net = Net()
+    x = image(net)
+    y = net.op("Where", net.op("Greater", x, net.const(0.0)), x, net.op("Neg", x))
+    graph = net.check(net.conv(y, 6, 4))
+    assert [node.op for node in graph.nodes if not node.domain] == ["Greater", "Where"]
+
+
+def test_computed_weights_stay():
+    net = Net()
+    weights = net.op("Tanh", net.input((4, 6, 1, 1)))
+    graph = net.check(net.op("Conv", image(net), weights))
+    assert only(graph, "Activation").attrs["kind"] == "tanh"
+    assert [node.op for node in graph.nodes if not node.domain] == ["Conv"]
+
+
+def test_inputs_and_constants_as_outputs():
+    net = Net()
+    x = net.input((1, 3, 4, 4))
+    same = net.op("Identity", x)
+    turned = net.op("Transpose", net.op("Transpose", x, perm=[0, 2, 3, 1]), perm=[0, 3, 1, 2])
+    graph = net.check(same, turned, net.op("Relu", x), net.op("Relu", x))
+    assert "Transpose" not in counts(graph)
+
+
+@pytest.mark.parametrize("feeds_half", [True, False])
+def test_float16_is_widened(feeds_half):
+    net = Net()
+    x = net.input((1, 3, 6, 6), np.float16 if feeds_half else np.float32)
+    x = x if feeds_half else net.op("Cast", x, to=10)
+    weights = net.const(net.random.standard_normal((4, 3, 3, 3)) / 5, np.float16)
+    y = net.op("Relu", net.op("Conv", x, weights))
+    graph = net.check(y, net.op("Cast", y, to=1), tolerance=2e-3)
+    assert graph.types[graph.outputs[0]].dtype == np.float16
+    assert only(graph, "Conv").attrs["activation"][0] == "clamp"
+
+
+def test_dynamic_shapes_stay():
+    """What depends on data is left to the reference; the rest is planned."""
+    net = Net()
+    x = image(net)
+    found = net.op("NonZero", net.op("Relu", x))
+    graph = net.check(net.op("Transpose", found, perm=[1, 0]), net.op("Relu", x))
+    assert [node.op for node in graph.nodes if not node.domain] == ["NonZero", "Transpose"]
