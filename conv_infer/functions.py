@@ -9,8 +9,8 @@ from .attributes import AttributeReference
 from .errors import ModelError, UnsupportedError
 from .graph import ONNX, Graph, Node
 
-_MAX_DEPTH = 64  # of functions calling functions
-_MAX_NODES = 1_000_000  # functions that call one another can describe graphs without bound in a few bytes
+_MAX_DEPTH = 64  # of functions calling functions, and of subgraphs
+_MAX_NODES = 100_000  # functions that call one another can describe graphs without bound in a few bytes
 
 
 class Function:
@@ -34,10 +34,15 @@ class Function:
         self.attrs = attrs
         self.nodes = nodes
 
+    @property
+    def label(self) -> str:
+        """How messages name the function."""
+        return f"{self.domain}.{self.name}"
+
 
 def inline_functions(graph: Graph, functions: list[Function]) -> Graph:
     """The graph with every call of a local function replaced by the function's nodes, subgraphs included."""
-    return _Inliner(functions, graph).graph(graph, 0)
+    return _Inliner(functions, graph).graph(graph)
 
 
 class _Inliner:
@@ -45,38 +50,29 @@ class _Inliner:
         self.functions: dict[tuple[str, str], Function] = {}
         for function in functions:
             if (function.domain, function.name) in self.functions:
-                raise ModelError(f"the model defines function '{function.domain}.{function.name}' twice")
+                raise ModelError(f"the model defines function '{function.label}' twice")
             self.functions[function.domain, function.name] = function
+        _check_expansion(self.functions, graph)
         self.taken: set[str] = set()
-        self.active: list[Function] = []
-        self.written = 0
         self.version = graph.opsets.get(ONNX, 13)
         _collect_names(graph, self.taken)
 
-    def graph(self, graph: Graph, depth: int) -> Graph:
+    def graph(self, graph: Graph) -> Graph:
         inlined = graph.with_nodes([])
         for node in graph.nodes:
-            self._expand(node, inlined.nodes, depth)
+            self._expand(node, inlined.nodes)
         return inlined
 
-    def _expand(self, node: Node, nodes: list[Node], depth: int) -> None:
+    def _expand(self, node: Node, nodes: list[Node]) -> None:
         function = self.functions.get((node.domain, node.op))
         if function is None:
-            self.written += 1
-            if self.written > _MAX_NODES:
-                raise UnsupportedError(f"the model's local functions expand to more than {_MAX_NODES} nodes")
-            nodes.append(self._with_inlined_subgraphs(node, depth))
+            nodes.append(self._with_inlined_subgraphs(node))
             return
-        if function in self.active:
-            raise ModelError(f"function '{function.domain}.{function.name}' calls itself")
-        if depth >= _MAX_DEPTH:
-            raise UnsupportedError(f"functions call one another more than {_MAX_DEPTH} deep")
         if len(node.inputs) > len(function.inputs) or len(node.outputs) > len(function.outputs):
             raise ModelError(
                 f"node '{node.label}' gives {len(node.inputs)} inputs and takes {len(node.outputs)} outputs, but "
-                f"function '{function.domain}.{function.name}' has {len(function.inputs)} and {len(function.outputs)}"
+                f"function '{function.label}' has {len(function.inputs)} and {len(function.outputs)}"
             )
-        self.active.append(function)
         names = dict.fromkeys(function.inputs, "") | dict(zip(function.inputs, node.inputs, strict=False))
         passed_on: list[tuple[str, str]] = []
         for formal, actual in zip(function.outputs, node.outputs, strict=False):
@@ -87,20 +83,14 @@ class _Inliner:
         self._give_names((name for inner in function.nodes for name in inner.outputs), names, node.label)
         attrs = {**function.attrs, **node.attrs}
         for inner in function.nodes:
-            self._expand(self._renamed(inner, names, attrs, node.label), nodes, depth + 1)
+            self._expand(self._renamed(inner, names, attrs, node.label), nodes)
         for value, actual in passed_on:
             nodes.append(Node("Identity", [value], [actual], name=node.label, version=self.version))
-        self.active.pop()
 
-    def _with_inlined_subgraphs(self, node: Node, depth: int) -> Node:
+    def _with_inlined_subgraphs(self, node: Node) -> Node:
         if not any(isinstance(value, Graph) for value in node.attrs.values()):
             return node
-        if depth >= _MAX_DEPTH:
-            raise UnsupportedError(f"functions call one another more than {_MAX_DEPTH} deep")
-        attrs = {
-            name: self.graph(value, depth + 1) if isinstance(value, Graph) else value
-            for name, value in node.attrs.items()
-        }
+        attrs = {name: self.graph(value) if isinstance(value, Graph) else value for name, value in node.attrs.items()}
         return node.replace(attrs=attrs)
 
     def _renamed(self, node: Node, names: dict[str, str], attrs: dict[str, Any], prefix: str) -> Node:
@@ -154,6 +144,40 @@ class _Inliner:
 
     def _name(self, name: str, names: dict[str, str], prefix: str) -> str:
         return names.get(name, f"{prefix}/{name}") if name else ""
+
+
+def _check_expansion(functions: dict[tuple[str, str], Function], graph: Graph) -> None:
+    """Raises unless inlining ends, and ends in a graph of bounded size; looks at every function once."""
+    sizes: dict[Function, tuple[int, int]] = {}  # nodes after inlining, and how deep calls and subgraphs nest
+    active: list[Function] = []
+
+    def measure(nodes: list[Node], level: int) -> tuple[int, int]:
+        total = depth = 0
+        for node in nodes:
+            inner = [measure(value.nodes, level + 1) for value in node.attrs.values() if isinstance(value, Graph)]
+            function = functions.get((node.domain, node.op))
+            if function is not None:
+                inner.append(measure_function(function, level + 1))
+            total += 1 + sum(size for size, _ in inner)
+            depth = max([depth, *(1 + below for _, below in inner)])
+        if total > _MAX_NODES:
+            raise UnsupportedError(f"the model's local functions expand to more than {_MAX_NODES} nodes")
+        if level + depth > _MAX_DEPTH:
+            raise UnsupportedError(f"the model's local functions and subgraphs nest more than {_MAX_DEPTH} deep")
+        return total, depth
+
+    def measure_function(function: Function, level: int) -> tuple[int, int]:
+        if function in active:
+            raise ModelError(f"function '{function.label}' calls itself")
+        if level > _MAX_DEPTH:
+            raise UnsupportedError(f"the model's local functions and subgraphs nest more than {_MAX_DEPTH} deep")
+        if function not in sizes:
+            active.append(function)
+            sizes[function] = measure(function.nodes, level)
+            active.pop()
+        return sizes[function]
+
+    measure(graph.nodes, 0)
 
 
 def _collect_names(graph: Graph, names: set[str]) -> None:
