@@ -79,6 +79,27 @@ def lower_layer_normalization(lowering: Lowering, node: Node) -> bool:
     return True
 
 
+def lower_recognised_normalisation(lowering: Lowering, node: Node) -> bool:
+    """A LayerNorm that stands for several ONNX nodes, over any axes."""
+    x = node.inputs[0]
+    axes = node.attrs["axes"]
+    rank = lowering.rank(x)
+    epsilon = node.attrs["epsilon"]
+    if rank == 4 and axes == (2, 3):
+        channels = lowering.shape(x)[1]
+        ones = lowering.graph.add_constant(f"{node.outputs[0]}:scale", np.ones(channels, np.float32))
+        zeros = lowering.graph.add_constant(f"{node.outputs[0]}:shift", np.zeros(channels, np.float32))
+        inputs = [lowering.use(x, NHWC), ones, zeros]
+        lowering.emit(node, "InstanceNorm", inputs, NHWC, {"epsilon": epsilon})
+        return True
+    order = lowering.home(x)
+    if set(order[rank - len(axes) :]) != set(axes):
+        order = (*[axis for axis in range(rank) if axis not in axes], *axes)
+    attrs = {"axis": rank - len(axes), "epsilon": epsilon}
+    lowering.emit(node, "LayerNorm", [lowering.use(x, order), "", ""], order, attrs)
+    return True
+
+
 def lower_group_normalization(lowering: Lowering, node: Node) -> bool:
     """A LayerNorm over the channels and pixels of each group, then a scale and shift per channel."""
     x = node.inputs[0]

@@ -13,6 +13,7 @@ from .fuse_activations import fuse_activations
 from .fuse_residuals import fuse_residuals
 from .lower import lower
 from .recognise_activations import recognise_activations
+from .recognise_normalisation import recognise_normalisation
 from .recognise_shuffle import recognise_shuffle
 from .remove_dead import remove_dead
 from .sink_reshapes import sink_reshapes
@@ -24,6 +25,7 @@ PASSES = (
     widen_float16,
     recognise_shuffle,
     recognise_activations,
+    recognise_normalisation,
     remove_dead,
     # to planned operators, channels last
     lower,

@@ -1,4 +1,4 @@
-"""Folds scales and shifts per channel into the weights and bias of neighbouring convolutions.
+"""Folds scales and shifts per channel into the weights and bias of neighbouring convolutions, and into normalisations.
 
 Batch normalisations have become Affine before; Add, Sub, Mul and Div with constants that differ along the last axis
 only count as the same. What no convolution takes is merged into as few Affine operators as possible.
@@ -39,7 +39,7 @@ def fold_affine(graph: Graph) -> Graph:
             if node.op == "Conv" and node.domain == INTERNAL:
                 node = _fold_before(editor, node)
             editor.append(node)
-        elif not _fold_after(editor, node, affine):
+        elif not _fold_after(editor, node, affine) and not _fold_into_norm(editor, node, affine):
             editor.append(_merge(editor, node, affine))
     return editor.finish()
 
@@ -94,6 +94,31 @@ def _fold_after(editor: Editor, node: Node, affine: _Affine) -> bool:
     inputs[2] = graph.add_constant(f"{conv.inputs[1]}:bias", bias)
     attrs = {**conv.attrs, "activation": node.attrs["activation"]}
     editor.replace(conv, conv.replace(inputs=inputs, outputs=node.outputs, attrs=attrs))
+    return True
+
+
+def _fold_into_norm(editor: Editor, node: Node, affine: _Affine) -> bool:
+    """Folds into the scale and shift of a normalisation over, or of, the last axis."""
+    norm = editor.producer(affine.x, "LayerNorm", "InstanceNorm")
+    if norm is None or node.attrs["activation"] is not None or not np.isfinite(affine.scale).all():
+        return False
+    graph = editor.graph
+    shape = graph.shape(affine.x)
+    if norm.op == "LayerNorm" and norm.attrs["axis"] != len(shape) - 1:
+        return False
+    channels = shape[-1]
+    values = [np.ones(channels), np.zeros(channels)]
+    for index, name in enumerate(norm.inputs[1:]):
+        if name:
+            if name not in graph.constants:
+                return False
+            values[index] = graph.constants[name].astype(np.float64).reshape(channels)
+    scale, shift = values[0] * affine.scale, values[1] * affine.scale + affine.shift
+    constants = [
+        graph.add_constant(f"{node.outputs[0]}:{role}", array.astype(np.float32))
+        for role, array in (("scale", scale), ("shift", shift))
+    ]
+    editor.replace(norm, norm.replace(inputs=[norm.inputs[0], *constants], outputs=node.outputs))
     return True
 
 

@@ -15,6 +15,7 @@ from ..operators.lower_normalise import (
     lower_instance_normalization,
     lower_layer_normalization,
     lower_lrn,
+    lower_recognised_normalisation,
 )
 from ..operators.lower_pool import lower_average_pool, lower_global_average_pool, lower_global_max_pool, lower_max_pool
 from ..operators.lower_reduce import REDUCTIONS, lower_reduce, lower_softmax
@@ -67,7 +68,7 @@ LOWER = {
 
 
 # Planned operators that earlier passes made on the ONNX layout
-_RECOGNISED = {"Activation": lower_recognised, "Cast": lower_cast}
+_RECOGNISED = {"Activation": lower_recognised, "LayerNorm": lower_recognised_normalisation, "Cast": lower_cast}
 
 
 def lower(graph: Graph) -> Graph:
