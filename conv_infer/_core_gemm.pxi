@@ -14,6 +14,8 @@ cdef extern from "conv_infer/microkernel.h":
         int32_t a_is_contiguous
         const float *b
         const float *bias
+        const float *start
+        float *sums
         float *c
         const int32_t *c_row
         const float *residual
@@ -47,10 +49,13 @@ def run_gemm_f32(
     const int32_t[::1] residual_row=None,
     tuple activation=(0, float("-inf"), float("inf")),
     bint reads_table=False,
+    const float[:, ::1] start=None,
+    float[:, ::1] sums=None,
 ) -> None:
     """Runs a gemm_f32 or gemm_dot_f32 kernel (include/conv_infer/microkernel.h): c[c_row[m] + n] for len(c_row) rows and
     `columns` <= kernel.nr columns, from a[a_row[m] + a_depth[k]] and the packed panel; `residual` may be c itself.
-    Every offset is checked. `reads_table` has a_depth read even where it counts 0, 1, 2, ..."""
+    Every offset is checked. `reads_table` has a_depth read even where it counts 0, 1, 2, ...; `start` and `sums`
+    [rows, nr] are the sums of earlier depths, and where the bare sums go."""
     cdef ci_gemm_f32_args args
     cdef int64_t rows = a_row.shape[0], depth = a_depth.shape[0], k, highest = 0
     cdef ci_gemm_f32_fn *function
@@ -82,6 +87,15 @@ def run_gemm_f32(
             raise ValueError("residual_row must be as long as a_row")
         check_offsets(residual_row, columns, residual.shape[0], "residual_row")
         args.residual, args.residual_row = &residual[0], &residual_row[0]
+    args.start, args.sums = NULL, NULL
+    if start is not None:
+        if start.shape[0] != rows or start.shape[1] != kernel.entry.nr:
+            raise ValueError(f"start is [{rows}, {kernel.entry.nr}]")
+        args.start = &start[0, 0]
+    if sums is not None:
+        if sums.shape[0] != rows or sums.shape[1] != kernel.entry.nr:
+            raise ValueError(f"sums is [{rows}, {kernel.entry.nr}]")
+        args.sums = &sums[0, 0]
     args.rows, args.columns, args.depth = rows, columns, depth
     args.a, args.a_row, args.a_depth = &a[0], &a_row[0], &a_depth[0]
     args.b, args.bias = &packed[0], &bias[0]

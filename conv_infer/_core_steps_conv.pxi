@@ -37,7 +37,7 @@ cdef extern from "steps/conv.h":
         const ci_conv_panel *panel
         ci_activation activation
         int32_t rows_per_task, panels_per_task
-        int64_t prefetch_bytes
+        int32_t depth_block, prefetch
     ci_status ci_add_conv(ci_program *program, const ci_conv *conv)
     ci_status ci_add_conv_reusable(
         ci_program *program, const ci_conv *conv, const ci_reusable *layout, int32_t strips_per_task
@@ -106,7 +106,8 @@ def add_conv(
     tuple activation,
     int rows_per_task,
     int panels_per_task,
-    int64_t prefetch_bytes,
+    int depth_block,
+    bint prefetch,
     ReusableBuffer reusable=None,
     int strips_per_task=1,
 ) -> None:
@@ -137,7 +138,7 @@ def add_conv(
         conv.panel = panel
         conv.activation = activation_of(activation)
         conv.rows_per_task, conv.panels_per_task = rows_per_task, panels_per_task
-        conv.prefetch_bytes = prefetch_bytes
+        conv.depth_block, conv.prefetch = depth_block, prefetch
         if reusable is None:
             check(ci_add_conv(program.program, &conv), "convolution")
         else:

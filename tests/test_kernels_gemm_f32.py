@@ -286,3 +286,29 @@ def test_run_refuses_what_leaves_a_buffer(kernel):
     ):
         with pytest.raises(ValueError):
             attempt(**changes)
+
+
+def test_depth_in_blocks_gives_the_same_bits(kernel):
+    if kernel.operation == "gemm_dot_f32":
+        pytest.skip("dot-product kernels take their depth whole")
+    rows, columns, depth, first = kernel.mr + 3, max(1, kernel.nr - 1), 50, 23
+    rng = np.random.default_rng(5)
+    a = rng.standard_normal((rows, depth)).astype(np.float32)
+    weights = rng.standard_normal((columns, depth)).astype(np.float32)
+    bias = rng.standard_normal(kernel.nr).astype(np.float32)
+    a_row = np.arange(rows, dtype=np.int32) * depth
+    c_row = np.arange(rows, dtype=np.int32) * columns
+    relu = (0, 0.0, np.inf)
+
+    def run(start_depth, end_depth, **blocks):
+        c = np.full(rows * columns, np.nan, np.float32)
+        packed = pack(kernel, np.ascontiguousarray(weights[:, start_depth:end_depth]))
+        offsets = np.arange(start_depth, end_depth, dtype=np.int32)
+        _core.run_gemm_f32(
+            kernel, a.reshape(-1), a_row, offsets, packed, bias, c, c_row, columns, None, None, relu, **blocks
+        )
+        return c
+
+    sums = np.zeros((rows, kernel.nr), np.float32)
+    assert np.isnan(run(0, first, sums=sums)).all()
+    assert run(first, depth, start=sums).tobytes() == run(0, depth).tobytes()

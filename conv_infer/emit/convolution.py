@@ -9,7 +9,7 @@ from ..graph import Node
 from ..planner.arena import round_up
 from ..planner.lowering import IN_PLACE, REUSABLE_ROWS
 from ..planner.storage import frame_of
-from ..planner.tiling import FLOAT_BYTES, TASKS_PER_THREAD, Panel, plan_rows, split_columns
+from ..planner.tiling import FLOAT_BYTES, TASKS_PER_THREAD, Panel, depth_block, plan_rows, split_columns
 from .activations import FUSED_KINDS, activation_triple
 from .context import NO_BUFFER, EmitContext, StepInfo, View
 
@@ -131,6 +131,7 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
     reads_runs = len(tables) == 1 and np.array_equal(tables[0], np.arange(geometry.depth))
     cut = split_columns(geometry.columns_per_group, geometry.depth, reads_runs, ctx.allowed)
     panels, weights_ref, bias_ref, weight_bytes = pack_panels(ctx, node, geometry, cut, group_offsets)
+    l2_bytes = _core.cache_sizes()[1]
     rows = plan_rows(
         geometry.rows,
         geometry.row_bytes(node.attrs["strides"]),
@@ -138,7 +139,7 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
         geometry.macs,
         ctx.threads,
         max(panel.kernel.mr for panel in cut),
-        _core.cache_sizes()[1],
+        l2_bytes,
     )
     _core.add_conv(
         ctx.program,
@@ -156,7 +157,8 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
         activation=activation_triple(activation),
         rows_per_task=rows.rows_per_task,
         panels_per_task=rows.panels_per_task,
-        prefetch_bytes=0,
+        depth_block=depth_block(geometry.depth, cut, l2_bytes),
+        prefetch=weight_bytes > l2_bytes // 4,
         reusable=windows.buffer,
         strips_per_task=windows.strips_per_task,
     )

@@ -9,6 +9,7 @@ from .. import _core
 FLOAT_BYTES = 4
 TASKS_PER_THREAD = 3  # enough that an uneven step still ends together
 SMALLEST_TASK_MACS = 100_000  # some microseconds: less is not worth handing to another thread
+LOAD_COST = 0.1  # of a multiply-add
 DOT_OVERHEAD = 12  # of the dot kernels: summing across the lanes, in vector operations a row
 
 
@@ -35,11 +36,12 @@ def kernels_of(operation: str, allowed: int) -> tuple[_core.Kernel, ...]:
 
 
 def cycles_per_depth(kernel: _core.Kernel, lanes: int) -> float:
-    """Half-cycles that one row of a full tile takes a depth step: multiply-adds, or loads where these are more."""
+    """Half-cycles that one row of a full tile takes a depth step: multiply-adds, or loads where these are more, and a
+    little for every load, which tells apart what else would tie."""
     vectors = kernel.nr // lanes
     multiply_adds = kernel.mr * vectors
     loads = vectors + kernel.mr + 1
-    return max(multiply_adds, loads) / kernel.mr
+    return (max(multiply_adds, loads) + LOAD_COST * loads) / kernel.mr
 
 
 def split_columns(columns: int, depth: int, reads_runs: bool, allowed: int) -> list[Panel]:
@@ -69,6 +71,16 @@ def _cheapest_panels(
             options.append((previous_cost + cost + 4, (*previous, (kernel, start, end - start))))
         best.append(min(options, key=lambda option: option[0]))
     return best[columns][1]
+
+
+def depth_block(depth: int, cut: list[Panel], l2_bytes: int) -> int:
+    """How much depth the kernels take at once: all of it, or equal blocks whose panel of weights takes an eighth of the
+    second-level cache, so that the next one can be drawn in beside it and what is read again for each tile stays."""
+    widest = max(panel.kernel.nr for panel in cut)
+    if depth * widest * FLOAT_BYTES <= l2_bytes // 4:
+        return depth
+    blocks = -(-depth * widest * FLOAT_BYTES * 8 // l2_bytes)
+    return -(-depth // blocks)
 
 
 class RowPlan:

@@ -33,7 +33,11 @@ extern "C" {
 #endif
 
 /* One panel of a float32 GEMM: rows x (at most nr) columns. Packed B: [depth][nr], columns beyond the last
- * zero. */
+ * zero.
+ *
+ * A long depth may be cut into blocks whose part of b stays in cache: the call for one block leaves its sums
+ * in `sums`, the next goes on from them (`start`, which may be the same memory), the last applies the
+ * epilogue. The order of summation, and so every bit, is that of one call. */
 typedef struct {
     int32_t rows;
     int32_t columns; /* 1 .. nr */
@@ -43,7 +47,9 @@ typedef struct {
     const int32_t *a_depth;  /* [depth] */
     int32_t a_is_contiguous; /* a_depth[k] == k for every k: a kernel may load runs of a */
     const float *b;
-    const float *bias; /* [nr] */
+    const float *bias;  /* [nr] */
+    const float *start; /* [rows][nr]: sums of earlier depths to go on from, in place of bias; NULL: bias */
+    float *sums;        /* [rows][nr]: where the bare sums go, for later depths, in place of c; NULL: to c */
     float *c;
     const int32_t *c_row;        /* [rows] */
     const float *residual;       /* NULL where there is none */
@@ -57,7 +63,7 @@ typedef void ci_gemm_f32_fn(const ci_gemm_f32_args *args);
 
 /* The same for panels of few columns (nr = 4) over rows whose depth is contiguous, with the vectors along
  * depth: the columns past the last full vector of a wider panel. The arguments are the same but that
- * a_is_contiguous must hold, a_depth is not read, and packed B is [nr][depth rounded up to CI_GEMM_DOT_STEP],
+ * a_is_contiguous must hold, a_depth, start and sums are not read, and packed B is [nr][depth rounded up to CI_GEMM_DOT_STEP],
  * zero beyond depth:
  *
  *     a_row[0] -> [ a a a a ... ]        b: [ n = 0 | depth values, zeros ]

@@ -19,6 +19,7 @@
 #define GEMM_JOIN_(a, b) a##_##b
 #define GEMM_JOIN(a, b) GEMM_JOIN_(a, b)
 #define GEMM_TILE_FN(rows) GEMM_JOIN(GEMM_NAME, rows)
+#define GEMM_NR (GEMM_VECTORS * VF_LANES)
 
 CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, int32_t first,
                                   const char *prefetch, int64_t prefetch_step) {
@@ -27,13 +28,14 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
     CI_UNROLL
     for (int r = 0; r < rows; r++) {
         row[r] = args->a + args->a_row[first + r];
+        const float *start = args->start ? args->start + (first + r) * (int64_t)GEMM_NR : args->bias;
         CI_UNROLL
         for (int v = 0; v < GEMM_VECTORS; v++)
-            sum[r][v] = vf_load(args->bias + v * VF_LANES);
+            sum[r][v] = vf_load(start + v * VF_LANES);
     }
 
 #define GEMM_SUM_UP(offset, PREFETCH)                                                                        \
-    for (int64_t k = 0; k < depth; k++, b += GEMM_VECTORS * VF_LANES) {                                      \
+    for (int64_t k = 0; k < depth; k++, b += GEMM_NR) {                                                         \
         const int64_t from = offset;                                                                         \
         vf column[GEMM_VECTORS];                                                                             \
         PREFETCH;                                                                                            \
@@ -49,23 +51,43 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
         }                                                                                                    \
     }
 #define GEMM_PREFETCH (CI_PREFETCH_L2(prefetch), prefetch += prefetch_step)
+/* Tiles of few rows read b faster than a line per depth: as many lines as a depth has vectors. */
+#define GEMM_PREFETCH_ALL                                                                                    \
+    CI_UNROLL                                                                                                \
+    for (int v = 0; v < GEMM_VECTORS; v++)                                                                   \
+        CI_PREFETCH_L2(prefetch + v * 64);                                                                   \
+    prefetch += prefetch_step
 
     const float *b = args->b;
     const int32_t *a_depth = args->a_depth;
     const int64_t depth = args->depth;
     if (args->a_is_contiguous) {
-        if (prefetch)
+        if (!prefetch)
+            GEMM_SUM_UP(k, )
+        else if (prefetch_step <= 64)
             GEMM_SUM_UP(k, GEMM_PREFETCH)
         else
-            GEMM_SUM_UP(k, )
+            GEMM_SUM_UP(k, GEMM_PREFETCH_ALL)
     } else {
         if (prefetch)
             GEMM_SUM_UP(a_depth[k], GEMM_PREFETCH)
         else
             GEMM_SUM_UP(a_depth[k], )
     }
+#undef GEMM_PREFETCH_ALL
 #undef GEMM_PREFETCH
 #undef GEMM_SUM_UP
+
+    if (args->sums) {
+        CI_UNROLL
+        for (int r = 0; r < rows; r++) {
+            float *sums = args->sums + (first + r) * (int64_t)GEMM_NR;
+            CI_UNROLL
+            for (int v = 0; v < GEMM_VECTORS; v++)
+                vf_store(sums + v * VF_LANES, sum[r][v]);
+        }
+        return;
+    }
 
     int32_t lanes[GEMM_VECTORS];
     CI_UNROLL
@@ -100,7 +122,7 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
                 sum[r][v] = vf_min(sum[r][v], highest);
         }
     }
-    if (args->columns == GEMM_VECTORS * VF_LANES) {
+    if (args->columns == GEMM_NR) {
         CI_UNROLL
         for (int r = 0; r < rows; r++) {
             float *c = args->c + args->c_row[first + r];
@@ -145,6 +167,7 @@ void GEMM_NAME(const ci_gemm_f32_args *args) {
 }
 
 #undef GEMM_ROWS
+#undef GEMM_NR
 #undef GEMM_TILE_FN
 #undef GEMM_JOIN
 #undef GEMM_JOIN_

@@ -16,8 +16,9 @@ void ci_gemm_f32_4x4_scalar(const ci_gemm_f32_args *args) {
         float sum[MR][NR];
         for (int32_t r = 0; r < MR; r++) {
             row[r] = args->a + args->a_row[first + (r < rows ? r : rows - 1)];
+            const float *start = args->start && r < rows ? args->start + (first + r) * NR : args->bias;
             for (int32_t n = 0; n < NR; n++)
-                sum[r][n] = args->bias[n];
+                sum[r][n] = start[n];
         }
         const float *b = args->b;
         for (int32_t k = 0; k < args->depth; k++, b += NR) {
@@ -28,7 +29,11 @@ void ci_gemm_f32_4x4_scalar(const ci_gemm_f32_args *args) {
                     sum[r][n] += value * b[n];
             }
         }
-        for (int32_t r = 0; r < rows; r++) {
+        for (int32_t r = 0; r < rows && args->sums; r++) {
+            for (int32_t n = 0; n < NR; n++)
+                args->sums[(first + r) * NR + n] = sum[r][n];
+        }
+        for (int32_t r = 0; r < rows && !args->sums; r++) {
             float *c = args->c + args->c_row[first + r];
             for (int32_t n = 0; n < args->columns; n++) {
                 float x = sum[r][n];

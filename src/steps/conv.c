@@ -11,29 +11,69 @@ typedef struct {
     int32_t panel_tasks;
 } params;
 
+/* One panel, its depth in blocks. What is prefetched past the last one belongs to the next panel, or layer. */
+static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f32_args *args, const float *weights,
+                      float *sums) {
+    const float *input = args->a;
+    const int32_t *table = args->a_depth;
+    const int32_t nr = panel->kernel->nr;
+    for (int32_t first = 0; first < conv->depth; first += conv->depth_block) {
+        const int32_t left = conv->depth - first;
+        args->depth = left < conv->depth_block ? left : conv->depth_block;
+        args->start = first ? sums : NULL;
+        args->sums = args->depth < left ? sums : NULL;
+        args->a = panel->reads_runs ? input + first : input;
+        args->a_depth = panel->reads_runs ? table : table + first;
+        args->b = weights + (int64_t)first * nr;
+        args->prefetch_bytes = (int64_t)args->depth * nr * (int64_t)sizeof(float);
+        args->prefetch = conv->prefetch ? (const char *)args->b + args->prefetch_bytes : NULL;
+        ((ci_gemm_f32_fn *)panel->kernel->function)(args);
+    }
+}
+
 void ci_conv_run_panels(const ci_conv *conv, const ci_run *run, ci_gemm_f32_args *args, int32_t first_panel,
-                        int32_t panels, const float *input, float *output, const float *residual) {
+                        int32_t panels, const float *input, float *output, const float *residual, float *sums) {
     const float *weights = ci_address(run, conv->weights), *bias = ci_address(run, conv->bias);
     for (int32_t index = 0; index < first_panel; index++)
         bias += conv->panel[index].kernel->nr;
-    args->depth = conv->depth;
     args->activation = conv->activation;
-    args->prefetch_bytes = conv->prefetch_bytes;
     for (int32_t index = first_panel; index < first_panel + panels; index++) {
         const ci_conv_panel *panel = &conv->panel[index];
         args->columns = panel->columns;
         args->a = input + panel->input_offset;
         args->a_depth = conv->depth_offsets + (int64_t)panel->depth_table * conv->depth;
         args->a_is_contiguous = panel->reads_runs;
-        args->b = weights + panel->weights_offset;
         args->bias = bias;
         args->c = output + panel->first_column;
         args->residual = residual ? residual + panel->first_column : NULL;
-        const int is_followed = conv->prefetch_bytes && index + 1 < conv->panels;
-        args->prefetch = is_followed ? weights + panel[1].weights_offset : NULL;
-        ((ci_gemm_f32_fn *)panel->kernel->function)(args);
+        run_panel(conv, panel, args, weights + panel->weights_offset, sums);
         bias += panel->kernel->nr;
     }
+}
+
+static size_t round_up(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+
+static size_t sums_bytes(const ci_conv *conv, int64_t rows) {
+    int32_t widest = 0;
+    for (int32_t index = 0; index < conv->panels; index++)
+        widest = conv->panel[index].kernel->nr > widest ? conv->panel[index].kernel->nr : widest;
+    return conv->depth_block < conv->depth ? round_up((size_t)rows * (size_t)widest * sizeof(float)) : 0;
+}
+
+static size_t tables_bytes(int64_t rows) { return round_up(3 * (size_t)rows * sizeof(int32_t)); }
+
+int64_t ci_conv_scratch_bytes(const ci_conv *conv, int64_t rows) {
+    return (int64_t)(tables_bytes(rows) + sums_bytes(conv, rows));
+}
+
+ci_conv_scratch ci_conv_lay_scratch(const ci_conv *conv, char *scratch, int64_t rows) {
+    ci_conv_scratch laid;
+    laid.input_rows = (int32_t *)scratch;
+    laid.output_rows = laid.input_rows + rows;
+    laid.residual_rows = laid.output_rows + rows;
+    laid.sums = (float *)(scratch + tables_bytes(rows));
+    laid.rest = (char *)laid.sums + sums_bytes(conv, rows);
+    return laid;
 }
 
 static void task(const void *data, const ci_run *run, int32_t task) {
@@ -47,17 +87,18 @@ static void task(const void *data, const ci_run *run, int32_t task) {
     if (panels > conv->panels_per_task)
         panels = conv->panels_per_task;
 
-    int32_t *input_rows = (int32_t *)run->scratch, *output_rows = input_rows + conv->rows_per_task;
-    int32_t *residual_rows = output_rows + conv->rows_per_task;
+    const ci_conv_scratch scratch = ci_conv_lay_scratch(conv, run->scratch, conv->rows_per_task);
     const float *input = ci_address(run, conv->input), *residual = ci_address(run, conv->residual);
     float *output = ci_address(run, conv->output);
-    input += ci_row_offsets(input_rows, first_row, rows, conv->height, conv->width, conv->input_strides);
-    output += ci_row_offsets(output_rows, first_row, rows, conv->height, conv->width, conv->output_strides);
+    input += ci_row_offsets(scratch.input_rows, first_row, rows, conv->height, conv->width, conv->input_strides);
+    output += ci_row_offsets(scratch.output_rows, first_row, rows, conv->height, conv->width, conv->output_strides);
     if (residual)
-        residual += ci_row_offsets(residual_rows, first_row, rows, conv->height, conv->width, conv->residual_strides);
-    ci_gemm_f32_args args = {
-        .rows = rows, .a_row = input_rows, .c_row = output_rows, .residual_row = residual_rows};
-    ci_conv_run_panels(conv, run, &args, first_panel, panels, input, output, residual);
+        residual += ci_row_offsets(scratch.residual_rows, first_row, rows, conv->height, conv->width, conv->residual_strides);
+    ci_gemm_f32_args args = {.rows = rows,
+                             .a_row = scratch.input_rows,
+                             .c_row = scratch.output_rows,
+                             .residual_row = scratch.residual_rows};
+    ci_conv_run_panels(conv, run, &args, first_panel, panels, input, output, residual, scratch.sums);
 }
 
 static int64_t magnitude(int64_t value) {
@@ -122,7 +163,7 @@ static int is_run(const int32_t *offsets, int32_t count) {
 }
 
 ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
-    if (conv->images < 1 || conv->height < 1 || conv->width < 1 || conv->depth < 1 || conv->depth_tables < 1 ||
+    if (conv->images < 1 || conv->height < 1 || conv->width < 1 || conv->depth < 1 || conv->depth_tables < 1 || conv->depth_block < 1 ||
         conv->panels < 1 || conv->activation.kind < 0 || conv->activation.kind > CI_ACTIVATION_LAST_FUSED)
         return CI_ERROR_ARGUMENT;
     int64_t bias_elems = 0;
@@ -144,7 +185,8 @@ ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
     for (int32_t index = 0; index < conv->panels; index++) {
         panels[index].reads_runs =
             is_run(conv->depth_offsets + (int64_t)panels[index].depth_table * conv->depth, conv->depth);
-        if (panels[index].kernel->operation == CI_OPERATION_gemm_dot_f32 && !panels[index].reads_runs)
+        if (panels[index].kernel->operation == CI_OPERATION_gemm_dot_f32 &&
+            (!panels[index].reads_runs || conv->depth_block < conv->depth))
             return CI_ERROR_ARGUMENT;
     }
     conv->panel = panels;
@@ -175,5 +217,5 @@ ci_status ci_add_conv(ci_program *program, const ci_conv *conv) {
         (conv->residual.slot != CI_SLOT_NONE && !rows_fit(conv, conv->residual_strides)))
         return CI_ERROR_OVERFLOW;
     return ci_program_add(program, task, &p, sizeof p, (int32_t)row_tasks * p.panel_tasks,
-                          3 * (int64_t)sizeof(int32_t) * conv->rows_per_task);
+                          ci_conv_scratch_bytes(&p.conv, conv->rows_per_task));
 }

@@ -36,12 +36,22 @@ typedef struct {
     ci_activation activation; /* at most CI_ACTIVATION_LAST_FUSED */
     int32_t rows_per_task;
     int32_t panels_per_task;
-    int64_t prefetch_bytes; /* of the next panel's weights to draw into L2 ahead of time; 0: none */
+    int32_t depth_block; /* depth is cut into blocks of at most so much, summed up in scratch */
+    int32_t prefetch;    /* draw the weights of each block into L2 while the one before is worked on */
 } ci_conv;
 
-/* Runs some of the panels over `rows` output pixels; `args` holds the row tables and the rest that panels share. */
+/* Runs some of the panels over `args->rows` output pixels; `args` holds the row tables and the rest that panels share. */
 void ci_conv_run_panels(const ci_conv *conv, const ci_run *run, ci_gemm_f32_args *args, int32_t first_panel,
-                        int32_t panels, const float *input, float *output, const float *residual);
+                        int32_t panels, const float *input, float *output, const float *residual, float *sums);
+
+/* Scratch for the row tables of a task, and for its sums where depth is cut. */
+typedef struct {
+    int32_t *input_rows, *output_rows, *residual_rows;
+    float *sums;
+    char *rest; /* what follows, aligned to 64 bytes */
+} ci_conv_scratch;
+ci_conv_scratch ci_conv_lay_scratch(const ci_conv *conv, char *scratch, int64_t rows);
+int64_t ci_conv_scratch_bytes(const ci_conv *conv, int64_t rows); /* up to `rest` */
 
 /* What both forms check, and the copies of the tables that the program keeps. `conv` is changed to point to them. */
 ci_status ci_conv_prepare(ci_program *program, ci_conv *conv);

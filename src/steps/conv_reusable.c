@@ -18,9 +18,8 @@ static void task(const void *data, const ci_run *run, int32_t task) {
     const int32_t first = task % p->tasks_per_image * p->strips_per_task;
     const int32_t strips = layout->strips - first < p->strips_per_task ? layout->strips - first : p->strips_per_task;
     const int32_t most_rows = across * layout->strip;
-    int32_t *input_rows = (int32_t *)run->scratch, *output_rows = input_rows + most_rows;
-    int32_t *residual_rows = output_rows + most_rows;
-    float *buffer = (float *)(run->scratch + ((3 * sizeof(int32_t) * (size_t)most_rows + 63) & ~(size_t)63));
+    const ci_conv_scratch scratch = ci_conv_lay_scratch(conv, run->scratch, most_rows);
+    float *buffer = (float *)scratch.rest;
 
     const float *source = ci_address(run, conv->input);
     float *output = ci_address(run, conv->output);
@@ -31,21 +30,23 @@ static void task(const void *data, const ci_run *run, int32_t task) {
         residual += image * conv->residual_strides.image;
 
     const float zero = 0.0f;
-    ci_gemm_f32_args args = {.a_row = input_rows, .c_row = output_rows, .residual_row = residual_rows};
+    ci_gemm_f32_args args = {.a_row = scratch.input_rows,
+                             .c_row = scratch.output_rows,
+                             .residual_row = scratch.residual_rows};
     for (int32_t position = 0; position < strips; position++) {
         const int32_t strip = first + position, begin = strip * layout->strip;
         const int32_t left = layout->along.outputs - begin, wide = left < layout->strip ? left : layout->strip;
         if (position == 0 || wide < layout->strip) {
-            ci_row_offsets(input_rows, 0, across * wide, across, wide, p->input);
-            ci_row_offsets(output_rows, 0, across * wide, across, wide, p->output);
-            ci_row_offsets(residual_rows, 0, across * wide, across, wide, p->residual);
+            ci_row_offsets(scratch.input_rows, 0, across * wide, across, wide, p->input);
+            ci_row_offsets(scratch.output_rows, 0, across * wide, across, wide, p->output);
+            ci_row_offsets(scratch.residual_rows, 0, across * wide, across, wide, p->residual);
         }
         args.rows = across * wide;
         const float *base = buffer + ci_reusable_fill(layout, source, conv->input_strides.row * (int64_t)sizeof(float),
                                                       conv->input_strides.pixel * (int64_t)sizeof(float), buffer,
                                                       strip, position, sizeof(float), &zero);
         ci_conv_run_panels(conv, run, &args, 0, conv->panels, base, output + begin * p->output.pixel,
-                           residual ? residual + begin * p->residual.pixel : NULL);
+                           residual ? residual + begin * p->residual.pixel : NULL, scratch.sums);
     }
 }
 
@@ -95,7 +96,7 @@ ci_status ci_add_conv_reusable(ci_program *program, const ci_conv *conv, const c
                                (int64_t)layout->along.stride * layout->channels};
     p.output = turned(layout, conv->output_strides);
     p.residual = turned(layout, conv->residual_strides);
-    const int64_t tables = (3 * (int64_t)sizeof(int32_t) * layout->across.outputs * layout->strip + 63) & ~(int64_t)63;
+    const int64_t tables = ci_conv_scratch_bytes(&p.conv, (int64_t)layout->across.outputs * layout->strip);
     const int32_t most = strips_per_task < layout->strips ? strips_per_task : layout->strips;
     return ci_program_add(program, task, &p, sizeof p, conv->images * p.tasks_per_image,
                           tables + ci_reusable_buffer_elems(layout, most) * (int64_t)sizeof(float));
