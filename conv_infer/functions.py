@@ -73,10 +73,11 @@ class _Inliner:
                 f"node '{node.label}' gives {len(node.inputs)} inputs and takes {len(node.outputs)} outputs, but "
                 f"function '{function.label}' has {len(function.inputs)} and {len(function.outputs)}"
             )
+        formal_inputs = set(function.inputs)
         names = dict.fromkeys(function.inputs, "") | dict(zip(function.inputs, node.inputs, strict=False))
         passed_on: list[tuple[str, str]] = []
         for formal, actual in zip(function.outputs, node.outputs, strict=False):
-            if formal in function.inputs:
+            if formal in formal_inputs:
                 passed_on.append((names[formal], actual))
             elif actual:
                 names[formal] = actual

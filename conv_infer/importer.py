@@ -28,6 +28,7 @@ from .wire import LENGTH_DELIMITED, VARINT, Data, damaged, fields, key, signed, 
 OLDEST_IR = 3
 OLDEST_OPSET, NEWEST_OPSET = 6, 28
 _MAX_DEPTH = 32  # of graphs inside graphs
+_SHOWN = 100  # unsupported uses that one message lists
 
 _IR_VERSION = key(1, VARINT)
 _PRODUCER_NAME = key(2, LENGTH_DELIMITED)
@@ -137,17 +138,17 @@ class _Decoder:
             raise _undefined(model.graph, missing[0])
         if not graph.outputs:
             raise ModelError(f"graph '{graph.name}' has no outputs")
-        if len(set(graph.outputs)) < len(graph.outputs):
-            twice = next(name for name in graph.outputs if graph.outputs.count(name) > 1)
-            raise ModelError(f"graph '{graph.name}' has two outputs named '{twice}'")
+        _refuse_twice(graph, "outputs", graph.outputs)
+        open_inputs = set(model.graph.inputs)
         for declared in inputs:
-            if declared.name in model.graph.inputs:
+            if declared.name in open_inputs:
                 if declared.type is None:
                     raise ModelError(f"graph input '{declared.name}' has no type")
                 model.inputs.append(declared.value_info("input", problems))
         model.outputs = [declared.value_info("output", problems) for declared in outputs]
         if problems:
-            raise UnsupportedError("\n".join(problems))
+            more = [f"... and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+            raise UnsupportedError("\n".join(problems[:_SHOWN] + more))
 
     def opset(self, start: int, end: int) -> tuple[str, int]:
         domain, version = ONNX, 0
@@ -223,13 +224,9 @@ class _Decoder:
                 _add_initializer(constants, types, self.sparse_name(first, last), Unsupported("is sparse"))
         is_subgraph = self.depth > 1
         self.depth -= 1
-        seen: set[str] = set()
         for declared in inputs:
             if not declared.name:
                 raise ModelError(f"graph '{name}' has an input without a name")
-            if declared.name in seen:
-                raise ModelError(f"graph '{name}' has two inputs named '{declared.name}'")
-            seen.add(declared.name)
             # Up to IR version 3 every initializer was listed as an input too; it is a constant all the same.
             if declared.name not in constants and declared.type is not None:
                 types[declared.name] = declared.type
@@ -239,7 +236,9 @@ class _Decoder:
                     types.setdefault(declared.name, declared.type)
         open_inputs = [declared.name for declared in inputs if declared.name not in constants]
         output_names = [declared.name for declared in outputs]
-        return Graph(nodes, open_inputs, output_names, types, constants, opsets, name), inputs, outputs, doc
+        graph = Graph(nodes, open_inputs, output_names, types, constants, opsets, name)
+        _refuse_twice(graph, "inputs", [declared.name for declared in inputs])
+        return graph, inputs, outputs, doc
 
     def node(self, start: int, end: int, opsets: Opsets) -> Node:
         data, external = self.data, self.external
@@ -330,6 +329,16 @@ def _add_initializer(constants: dict[str, Any], types: dict[str, Any], name: str
     constants[name] = array
     if isinstance(array, np.ndarray):
         types[name] = TensorType(array.dtype, array.shape)
+
+
+def _refuse_twice(graph: Graph, role: str, names: list[str]) -> None:
+    if len(set(names)) == len(names):
+        return
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ModelError(f"graph '{graph.name}' has two {role} named '{name}'")
+        seen.add(name)
 
 
 def _undefined(graph: Graph, name: str) -> ModelError:

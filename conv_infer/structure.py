@@ -26,6 +26,7 @@ def settle(graph: Graph, problems: list[str]) -> tuple[Graph, list[str]]:
 
     Appends to `problems` a line for every use of something unsupported; raises `ModelError` for contradictions.
     """
+    inputs = set(graph.inputs)
     constants: dict[str, Any] = dict(graph.constants)
     types = dict(graph.types)
     nodes: list[Node] = []
@@ -38,7 +39,7 @@ def settle(graph: Graph, problems: list[str]) -> tuple[Graph, list[str]]:
         if not _SPECIAL.isdisjoint(map(type, node.attrs.values())):
             node = _settle_attributes(node, problems)
         if node.op == "Constant" and node.domain == ONNX:
-            _add_constant(node, graph.inputs, constants, types)
+            _add_constant(node, inputs, constants, types)
         else:
             nodes.append(node)
     missing = _missing(graph, nodes, constants)
@@ -46,7 +47,7 @@ def settle(graph: Graph, problems: list[str]) -> tuple[Graph, list[str]]:
     unsupported.update({name: value for name, value in types.items() if type(value) is Unsupported})
     nodes = _ordered(graph, nodes, {"", *graph.inputs, *constants, *missing})
     if unsupported:
-        _report_uses(graph, nodes, unsupported, problems)
+        _report_uses(graph, nodes, dict(unsupported), problems)
         constants = {name: value for name, value in constants.items() if name not in unsupported}
         types = {name: value for name, value in types.items() if name not in unsupported}
     return Graph(nodes, graph.inputs, graph.outputs, types, constants, graph.opsets, graph.name), missing
@@ -80,7 +81,7 @@ def _settle_attributes(node: Node, problems: list[str]) -> Node:
     return node.replace(attrs=attrs)
 
 
-def _add_constant(node: Node, inputs: list[str], constants: dict[str, Any], types: dict[str, TensorType]) -> None:
+def _add_constant(node: Node, inputs: set[str], constants: dict[str, Any], types: dict[str, TensorType]) -> None:
     if len(node.outputs) != 1 or not node.outputs[0] or node.inputs:
         raise ModelError(f"node '{node.label}' (Constant): it must have one output and no inputs")
     if len(node.attrs) != 1:
@@ -127,15 +128,17 @@ def _missing(graph: Graph, nodes: list[Node], constants: dict[str, Any]) -> list
 
 
 def _report_uses(graph: Graph, nodes: list[Node], unsupported: dict[str, Unsupported], problems: list[str]) -> None:
+    for name in graph.inputs:  # the declaration of an input tells of its type
+        unsupported.pop(name, None)
     for node in nodes:
         for name in node.inputs:
-            if name in unsupported and name not in graph.inputs:
+            if name in unsupported:
                 problems.append(
                     f"node '{node.label}' ({node.op}, {_domain(node)} {node.version}): its input '{name}' "
                     f"{unsupported[name].reason}, which is not supported"
                 )
     for name in graph.outputs:
-        if name in unsupported and name not in graph.inputs:
+        if name in unsupported:
             problems.append(f"graph output '{name}' {unsupported[name].reason}, which is not supported")
 
 
