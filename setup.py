@@ -69,6 +69,7 @@ class BuildExtension(build_ext):
                 "-fno-sanitize-recover=undefined",
                 "-fno-omit-frame-pointer",
                 "-g",
+                "-O1",  # checked at every access, unrolled kernels take minutes to compile at -O3
             ]
             flags += sanitize
             link_flags = [*sanitize]
