@@ -278,3 +278,43 @@ def test_random_networks(data):
     outputs = {tensors[-1][0], pick()[0]} - set(net.feeds)
     if outputs:
         net.check(*sorted(outputs), tolerance=1e-4)
+
+
+# Order of the channels that convolutions write ----------------------------------------------------------------------
+
+
+def selections(graph):
+    """The selections of channels, as lists of indices."""
+    found = []
+    for node in graph.nodes:
+        if node.op == "ChannelGather":
+            found.append(node.attrs["channels"])
+        elif node.op == "Slice":
+            start, step, size = node.attrs["starts"][-1], node.attrs["steps"][-1], graph.shape(node.outputs[0])[-1]
+            found.append(start + step * np.arange(size))
+    return found
+
+
+def test_alternate_channels_become_runs():
+    """Units that take every second channel: the convolutions before write what is taken side by side."""
+    shape = (1, 16, 5, 5)
+    net = Net()
+    x = net.input(shape)
+    x = net.op("Concat", net.op("Relu", net.conv(x, 16, 8)), net.op("Relu", net.conv(x, 16, 8)), axis=1)
+    for _ in range(3):
+        left, right = halves(net, x, shape, "gather")
+        right = net.conv(net.conv(net.op("Relu", net.conv(right, 8, 8)), 8, 8, kernel=3, groups=8), 8, 8)
+        x = net.op("Concat", left, net.op("Relu", right), axis=1)
+    graph = net.check(net.conv(x, 16, 4))
+    runs = [1 + int((np.diff(channels) != 1).sum()) for channels in selections(graph)]
+    assert runs == [2, 3, 4]
+
+
+def test_a_reader_that_minds_the_order_keeps_it():
+    shape = (1, 8, 4, 4)
+    net = Net()
+    x = net.op("Relu", net.conv(net.input(shape), 8, 8))
+    left, right = halves(net, x, shape, "gather")
+    rows = net.op("MatMul", x, net.normal(4, 4))
+    graph = net.check(net.conv(left, 4, 4), net.conv(right, 4, 4), rows)
+    assert "ChannelGather" not in counts(graph)

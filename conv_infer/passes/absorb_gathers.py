@@ -17,12 +17,13 @@ from collections.abc import Callable
 import numpy as np
 
 from ..graph import INTERNAL, Graph, Node
+from .channel_order import channel_orders
 
 Channels = np.ndarray  # int64 [C]: where in the physical tensor each channel lies
 
 
 def absorb_gathers(graph: Graph) -> Graph:
-    if not any(node.op == "ChannelGather" and node.domain == INTERNAL for node in graph.nodes):
+    if not any(node.op in ("ChannelGather", "Slice") and node.domain == INTERNAL for node in graph.nodes):
         return graph
     return _Walk(graph).run()
 
@@ -48,6 +49,7 @@ class _Walk:
         self.ordered: dict[str, str] = {}  # views that have been carried out
         self.selections: dict[tuple[str, bytes], str] = {}
         self.positions: dict[str, int] = {}  # which of the new nodes writes a tensor
+        self.orders = channel_orders(graph)
 
     def run(self) -> Graph:
         for node in self.source.nodes:
@@ -55,7 +57,7 @@ class _Walk:
             if node.op in ("ChannelGather", "Slice") and handler is not None:
                 handler(self, node)
             elif not any(name in self.views for name in node.inputs):
-                self.append(node)
+                self.append_reordered(node)
             elif handler is None or not handler(self, node):
                 self.append(node.replace(inputs=[name and self.in_order(name) for name in node.inputs]))
         for name in self.source.outputs:
@@ -68,6 +70,16 @@ class _Walk:
         for output in node.outputs:
             self.positions[output] = len(self.nodes)
         self.nodes.append(node)
+
+    def append_reordered(self, node: Node) -> None:
+        """Appends the node; a dense convolution writes its channels in the order that suits what follows."""
+        order = self.orders.get(node.outputs[0])
+        if order is None:
+            self.append(node)
+            return
+        x, w, bias, residual = node.inputs
+        bias = bias and self.reordered(bias, order, 0)
+        self.emit(node, [x, self.reordered(w, order, 0), bias, residual], _inverse(order))
 
     def width(self, name: str) -> int:
         return self.graph.types[name].shape[-1]  # type: ignore[index,return-value]
@@ -152,7 +164,7 @@ class _Walk:
         physical, channels = self.channels_of(node.inputs[0])
         picked = channels[node.attrs["channels"]]
         whole = picked.size == self.width(physical)
-        if np.unique(picked).size != picked.size:
+        if len(set(picked.tolist())) != picked.size:
             self.append(node.replace(inputs=[physical], attrs={"channels": picked.astype(np.int32)}))
         elif not (whole and node.inputs[0] == physical and self._permute_producer(physical, picked, node.outputs[0])):
             self.views[node.outputs[0]] = (physical, picked)
@@ -301,7 +313,7 @@ class _Walk:
             physical, read = self.select(physical, read), None
         selected = None if read is None else read.astype(np.int32)
         attrs = {**node.attrs, "input_channels": selected}
-        self.append(node.replace(inputs=[physical, w, bias, residual], attrs=attrs))
+        self.append_reordered(node.replace(inputs=[physical, w, bias, residual], attrs=attrs))
         return True
 
     def _weights_in_order(self, name: str, groups: int, order: Channels) -> str:
