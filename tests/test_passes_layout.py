@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx_builder import Net, counts, only
 
 from conv_infer.operators.lower_shape import reshaped_order
@@ -278,3 +280,104 @@ def test_dynamic_shapes_stay():
     found = net.op("NonZero", net.op("Relu", x))
     graph = net.check(net.op("Transpose", found, perm=[1, 0]), net.op("Relu", x))
     assert [node.op for node in graph.nodes if not node.domain] == ["NonZero", "Transpose"]
+
+
+# Random graphs ------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_random_graphs(data):
+    """Operators of all kinds on tensors of any layout."""
+    net = Net(opset=13, seed=data.draw(st.integers(0, 1000)))
+    draw = data.draw
+    tensors = [(image(net, 6, 4, 2), (1, 6, 4, 2)), (net.input((1, 6, 4, 2)), (1, 6, 4, 2))]
+    for _ in range(draw(st.integers(1, 8))):
+        x, shape = tensors[draw(st.integers(max(0, len(tensors) - 3), len(tensors) - 1))]
+        rank = len(shape)
+        axis = draw(st.integers(0, rank - 1))
+        choice = draw(
+            st.sampled_from(
+                ["transpose", "reshape", "concat", "slice", "reduce", "softmax", "binary", "scale", "conv", "unary"]
+                + ["squeeze", "gather", "pad", "flatten", "split", "expand", "pool"]
+            )
+        )
+        if choice == "transpose":
+            perm = draw(st.permutations(range(rank)))
+            tensors.append((net.op("Transpose", x, perm=perm), tuple(shape[axis] for axis in perm)))
+        elif choice == "reshape":
+            total = int(np.prod(shape))
+            first = draw(st.sampled_from([size for size in (1, 2, 3, 4, 6, 8) if total % size == 0]))
+            second = draw(st.sampled_from([size for size in (1, 2, 4) if total // first % size == 0]))
+            after = draw(st.permutations([first, second, total // first // second]))
+            after = draw(
+                st.sampled_from([after, [*after, 1], [1, *after], [*shape[:1], *after] if shape[0] == 1 else after])
+            )
+            tensors.append((net.op("Reshape", x, net.const(after, np.int64)), tuple(after)))
+        elif choice == "flatten":
+            after = (int(np.prod(shape[:axis])), int(np.prod(shape[axis:])))
+            tensors.append((net.op("Flatten", x, axis=axis), after))
+        elif choice == "concat":
+            for other, more in tensors[::-1]:
+                if len(more) == rank and all(
+                    a == b for i, (a, b) in enumerate(zip(shape, more, strict=True)) if i != axis
+                ):
+                    after = (*shape[:axis], shape[axis] + more[axis], *shape[axis + 1 :])
+                    tensors.append((net.op("Concat", x, other, axis=axis), after))
+                    break
+        elif choice in ("slice", "gather") and shape[axis] > 1:
+            after = (*shape[:axis], shape[axis] - 1, *shape[axis + 1 :])
+            if choice == "slice":
+                start = draw(st.sampled_from([0, 1]))
+                bounds = [net.const([value], np.int64) for value in (start, start + shape[axis] - 1, axis)]
+                tensors.append((net.op("Slice", x, *bounds), after))
+            else:
+                picks = draw(st.permutations(range(shape[axis])))[1:]
+                tensors.append((net.op("Gather", x, net.const(picks, np.int64), axis=axis), after))
+        elif choice == "split" and shape[axis] % 2 == 0:
+            after = (*shape[:axis], shape[axis] // 2, *shape[axis + 1 :])
+            tensors.extend((part, after) for part in net.op("Split", x, axis=axis, outputs=2))
+        elif choice == "reduce" and rank > 1:
+            keep = draw(st.sampled_from([0, 1]))
+            after = (*shape[:axis], *([1] * keep), *shape[axis + 1 :])
+            tensors.append((net.op("ReduceMean", x, axes=[axis], keepdims=keep), after))
+        elif choice == "softmax":
+            tensors.append((net.op("Softmax", x, axis=axis), shape))
+        elif choice == "binary":
+            other, more = tensors[draw(st.integers(0, len(tensors) - 1))]
+            try:
+                after = np.broadcast_shapes(shape, more)
+            except ValueError:
+                continue
+            tensors.append((net.op(draw(st.sampled_from(["Add", "Mul", "Max"])), x, other), after))
+        elif choice == "scale":
+            small = [1] * rank
+            small[axis] = shape[axis]
+            constant = net.normal(*small[draw(st.integers(0, axis)) :])
+            tensors.append((net.op(draw(st.sampled_from(["Add", "Mul", "Sub"])), x, constant), shape))
+        elif choice == "unary":
+            tensors.append((net.op(draw(st.sampled_from(["Relu", "Tanh"])), x), shape))
+        elif choice == "squeeze":
+            ones = [axis for axis, size in enumerate(shape) if size == 1]
+            if ones and rank > 2:
+                after = tuple(size for axis, size in enumerate(shape) if axis != ones[0])
+                tensors.append((net.op("Squeeze", x, net.const(ones[:1], np.int64)), after))
+            elif rank < 5:
+                after = (*shape[:axis], 1, *shape[axis:])
+                tensors.append((net.op("Unsqueeze", x, net.const([axis], np.int64)), after))
+        elif choice == "pad":
+            pads = [0] * (2 * rank)
+            pads[axis] = 1
+            after = (*shape[:axis], shape[axis] + 1, *shape[axis + 1 :])
+            tensors.append((net.op("Pad", x, net.const(pads, np.int64), net.const(0.5)), after))
+        elif choice == "expand":
+            after = tuple(2 if size == 1 and i == axis else size for i, size in enumerate(shape))
+            tensors.append((net.op("Expand", x, net.const(after, np.int64)), after))
+        elif choice == "conv" and rank == 4:
+            tensors.append((net.conv(x, shape[1], 6), (shape[0], 6, *shape[2:])))
+        elif choice == "pool" and rank == 4:
+            y = net.op("AveragePool", x, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+            tensors.append((y, shape))
+    outputs = {tensors[-1][0], tensors[draw(st.integers(0, len(tensors) - 1))][0]} - set(net.feeds)
+    if outputs:
+        counts(net.check(*sorted(outputs), tolerance=1e-4))
