@@ -3,6 +3,7 @@
 import numpy as np
 import onnx
 import pytest
+from make_models import make_graph
 from onnx import TensorProto, helper
 
 from conv_infer.errors import InputError, ModelError, UnsupportedError
@@ -10,19 +11,6 @@ from conv_infer.importer import read_model
 from conv_infer.specialise import fold_constants, specialise
 
 FLOAT = TensorProto.FLOAT
-
-
-def make_graph(nodes, inputs, outputs, initializers=(), opset=18, domains=()):
-    """A graph as the importer reads it; inputs are (name, type, shape), outputs names."""
-    graph = helper.make_graph(
-        nodes,
-        "test",
-        [helper.make_tensor_value_info(*declared) for declared in inputs],
-        [helper.make_empty_tensor_value_info(name) for name in outputs],
-        [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in dict(initializers).items()],
-    )
-    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
-    return read_model(helper.make_model(graph, opset_imports=opsets, ir_version=9).SerializeToString()).graph
 
 
 def int64(*values):

@@ -18,6 +18,7 @@ from . import (
     normalisation,
     pooling,
     quantisation,
+    recurrent,
     reductions,
     resize,
     shapes,
@@ -36,6 +37,7 @@ _RESIZE = (
     "mode coordinate_transformation_mode@11 nearest_mode@11 cubic_coeff_a@11 exclude_outside@11 extrapolation_value@11 "
     "antialias@18 axes@18 keep_aspect_ratio_policy@18"
 )
+_RECURRENT = "activation_alpha activation_beta activations clip direction hidden_size layout@14 output_sequence@-6"
 _QUANTISE = "axis@13 saturate@19 block_size@21 output_dtype@21 precision@23"
 
 
@@ -123,15 +125,15 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     (ONNX, "GreaterOrEqual"): _relation(np.greater_equal),
     (ONNX, "Less"): _relation(np.less),
     (ONNX, "LessOrEqual"): _relation(np.less_equal),
-    (ONNX, "Max"): Operator("N N... -> N", "", broadcast, evaluate=fold_left(np.maximum)),
-    (ONNX, "Mean"): Operator("F F... -> F", "", broadcast, evaluate=elementwise.mean),
-    (ONNX, "Min"): Operator("N N... -> N", "", broadcast, evaluate=fold_left(np.minimum)),
+    (ONNX, "Max"): Operator("N... -> N", "", broadcast, evaluate=fold_left(np.maximum)),
+    (ONNX, "Mean"): Operator("F... -> F", "", broadcast, evaluate=elementwise.mean),
+    (ONNX, "Min"): Operator("N... -> N", "", broadcast, evaluate=fold_left(np.minimum)),
     (ONNX, "Mod"): Operator("N N -> N", "fmod", binary, evaluate=elementwise.modulo),
     (ONNX, "Mul"): _arithmetic(np.multiply),
     (ONNX, "Or"): _relation(np.logical_or, "B B -> bool"),
     (ONNX, "Pow"): Operator("N N1 -> N", _LEGACY, binary, evaluate=pair(elementwise.power)),
     (ONNX, "Sub"): _arithmetic(np.subtract),
-    (ONNX, "Sum"): Operator("F F... -> F", "", broadcast, evaluate=fold_left(np.add)),
+    (ONNX, "Sum"): Operator("F... -> F", "", broadcast, evaluate=fold_left(np.add)),
     (ONNX, "Where"): Operator("B T T -> T", "", broadcast, evaluate=elementwise.where),
     (ONNX, "Xor"): _relation(np.logical_xor, "B B -> bool"),
     # Convolution and matrix products
@@ -140,7 +142,10 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     (ONNX, "ConvTranspose"): Operator(
         "F F F? -> F", f"{_CONV} output_padding output_shape", convolution.transposed_convolution
     ),
-    (ONNX, "Einsum"): Operator("N N... -> N", "equation", matmul.einsum),
+    (ONNX, "DeformConv"): Operator(
+        "F F F F? F? -> F", "dilations group kernel_shape offset_group pads strides", convolution.deformable_convolution
+    ),
+    (ONNX, "Einsum"): Operator("N... -> N", "equation", matmul.einsum),
     (ONNX, "Gemm"): Operator(
         "N N N? -> N", "alpha beta transA transB broadcast@-6", matmul.gemm, evaluate=matmul.evaluate_gemm
     ),
@@ -161,6 +166,11 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     (ONNX, "MaxPool"): Operator(
         "N -> N int64", f"{_WINDOW} ceil_mode@10 dilations@10 storage_order@8", pooling.pooling
     ),
+    (ONNX, "MaxUnpool"): Operator("F int64 int64? -> F", "kernel_shape pads strides", pooling.max_unpool),
+    # Recurrent layers
+    (ONNX, "GRU"): Operator("F F F F? int32? F? -> F F", f"{_RECURRENT} linear_before_reset", recurrent.recurrent),
+    (ONNX, "LSTM"): Operator("F F F F? int32? F? F? F? -> F F F", f"{_RECURRENT} input_forget", recurrent.recurrent),
+    (ONNX, "RNN"): Operator("F F F F? int32? F? -> F F", _RECURRENT, recurrent.recurrent),
     # Normalisation
     (ONNX, "BatchNormalization"): Operator(
         "F F1 F1 F2 F2 -> F F2 F2 F2 F2",
@@ -239,12 +249,14 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     (ONNX, "Squeeze"): Operator("T int64?@13 -> T", "axes@-12", shapes.squeeze, evaluate=reshaped_by(shapes.squeeze)),
     (ONNX, "Tile"): Operator("T int64 -> T", "", shapes.tile, evaluate=shapes.evaluate_tile),
     (ONNX, "Transpose"): Operator("T -> T", "perm", shapes.transpose, evaluate=shapes.evaluate_transpose),
+    (ONNX, "Trilu"): Operator("T int64? -> T", "upper", same_shape),
     (ONNX, "Unsqueeze"): Operator(
         "T int64@13 -> T", "axes@-12", shapes.unsqueeze, evaluate=reshaped_by(shapes.unsqueeze)
     ),
     # Picking, placing, joining
+    (ONNX, "CenterCropPad"): Operator("T I -> T", "axes", slicing.center_crop_pad),
     (ONNX, "Compress"): Operator("T B -> T", "axis", generators.compress),
-    (ONNX, "Concat"): Operator("T T... -> T", "axis", joining.concat, evaluate=joining.evaluate_concat),
+    (ONNX, "Concat"): Operator("T... -> T", "axis", joining.concat, evaluate=joining.evaluate_concat),
     (ONNX, "Gather"): Operator("T I -> T", "axis", slicing.gather, evaluate=slicing.evaluate_gather),
     (ONNX, "GatherElements"): Operator("T I -> T", "axis", slicing.gather_elements),
     (ONNX, "GatherND"): Operator("T int64 -> T", "batch_dims@12", slicing.gather_nd),
@@ -252,6 +264,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
         "T int64@11 T?@11 I?@18 -> T", "mode pads@-10 value@-10", slicing.pad, evaluate=slicing.evaluate_pad
     ),
     (ONNX, "Scatter"): Operator("T I T -> T", "axis", slicing.scatter_elements),
+    (ONNX, "ReverseSequence"): Operator("T int64 -> T", "batch_axis time_axis", same_shape),
     (ONNX, "ScatterElements"): Operator("T I T -> T", "axis reduction@16", slicing.scatter_elements),
     (ONNX, "ScatterND"): Operator("T int64 T -> T", "reduction@16", slicing.scatter_nd),
     (ONNX, "Slice"): Operator(
@@ -261,6 +274,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
         "T int64?@13 -> T...", "axis split@-12 num_outputs@18", joining.split, evaluate=joining.evaluate_split
     ),
     # Resampling
+    (ONNX, "AffineGrid"): Operator("F int64 -> F", "align_corners", resize.affine_grid),
     (ONNX, "GridSample"): Operator("T T1 -> T", "align_corners mode padding_mode", resize.grid_sample),
     (ONNX, "Resize"): Operator("T F?@10 float32?@11 int64?@11 -> T", _RESIZE, resize.resize),
     (ONNX, "RoiAlign"): Operator(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from ..graph import Node
@@ -9,7 +10,7 @@ from .checks import Shape, choice, dims, has_input, integer, integers, model_err
 from .window import AUTO_PADS, Window, explicit_pads, per_axis, resolve_window
 
 # Where the operators keep their weights and biases.
-_WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3}
+_WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "DeformConv": 1, "QLinearConv": 3}
 _BIAS = {"Conv": 2, "ConvTranspose": 2, "QLinearConv": 8}
 
 
@@ -107,7 +108,8 @@ def resolve_transposed_convolution(node: Node, x: Shape, w: Shape) -> tuple[Wind
     for axis, size in enumerate(x[2:]):
         full = (size - 1) * strides[axis] + dilations[axis] * (kernel[axis] - 1) + 1 + surplus[axis]
         if wanted or auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-            target = wanted[axis] if wanted else size * strides[axis]
+            # SAME never asks for more than the windows cover: so onnxruntime reads the definition.
+            target = wanted[axis] if wanted else min(size * strides[axis], full)
             total = max(full - target, 0)
             begin[axis] = total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
             end[axis] = total - begin[axis]
@@ -127,6 +129,18 @@ def transposed_convolution(node: Node, shapes: list, constants: list) -> list:
     window, groups, _ = resolve_transposed_convolution(node, x, w)
     _check_bias(node, shapes, w[1] * groups)
     return [(x[0], w[1] * groups, *window.output)]
+
+
+def deformable_convolution(node: Node, shapes: list, constants: list) -> list:
+    """DeformConv-19/22: as Conv; offsets are given per kernel element and output position."""
+    x, w, offset = shapes[:3]
+    window, _ = resolve_convolution(node, x, w)
+    expected = 2 * integer(node, "offset_group", 1) * math.prod(window.kernel)
+    if offset != (x[0], expected, *window.output):
+        raise model_error(
+            node, f"{tensor(node, 2, offset)} must have the shape {dims((x[0], expected, *window.output))}"
+        )
+    return [(x[0], w[0], *window.output)]
 
 
 def has_bias(node: Node) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..graph import Node
-from .checks import Shape, dims, integer, integers, model_error, normalise_axes, normalise_axis, tensor, unsupported
+from .checks import Shape, dims, integer, integers, model_error, normalise_axes, normalise_axis, tensor
 
 
 def _channels(node: Node, x: Shape) -> int:
@@ -15,15 +15,13 @@ def _channels(node: Node, x: Shape) -> int:
 
 
 def batch_normalization(node: Node, shapes: list, constants: list) -> list:
-    """BatchNormalization-6/7/9/14/15, with the statistics it is given.
+    """BatchNormalization-6/7/9/14/15: scale, bias and statistics per channel.
 
-    Up to opset 8 `spatial=0` asks for a scale per element [C,...] instead of per channel; up to opset 13 extra outputs
-    may be listed, which only training fills.
+    Up to opset 8 `spatial=0` asks for a scale per element [C,...] instead; up to opset 13 outputs may be listed that
+    only training fills.
     """
     x = shapes[0]
     channels = _channels(node, x) if len(x) != 1 else 1
-    if integer(node, "training_mode", 0):
-        raise unsupported(node, "attribute 'training_mode' is set; only inference is supported")
     expected: Shape = (channels,)
     if node.version < 9 and not integer(node, "spatial", 1):
         expected = x[1:]

@@ -36,8 +36,8 @@ class Operator:
 
     `dtypes(node, dtypes)`: the element types of the outputs where the signature cannot say (`*`).
 
-    `evaluate(node, arrays)`: the outputs as NumPy computes them, exactly as ONNX defines them; None where the operator
-    has no evaluation of its own.
+    `evaluate(node, arrays)`: the outputs as NumPy computes them, exactly as ONNX defines them, or None where the node
+    must be left as it is; without the entry the reference is asked.
 
     `shape_only`: the outputs follow from the shapes of the inputs alone.
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..graph import Node
-from .checks import Shape, dims, integer, integers, model_error, tensor
-from .window import Window, resolve_window
+from .checks import Shape, dims, has_input, integer, integers, model_error, tensor, vector
+from .window import Window, explicit_pads, per_axis, resolve_window
 
 
 def resolve_pooling(node: Node, x: Shape) -> Window:
@@ -33,6 +33,27 @@ def pooling(node: Node, shapes: list, constants: list) -> list:
     x = shapes[0]
     result = (*x[:2], *resolve_pooling(node, x).output)
     return [result] * len(node.outputs)
+
+
+def max_unpool(node: Node, shapes: list, constants: list) -> list:
+    """MaxUnpool-9/11/22: what a MaxPool's input was, or the shape asked for."""
+    x = shapes[0]
+    if shapes[1] != x or len(x) < 3:
+        raise model_error(
+            node, f"{tensor(node, 0, x)} and {tensor(node, 1, shapes[1])} must be equal, of 3 or more dimensions"
+        )
+    if has_input(node, 2):
+        wanted = vector(node, constants, 2)
+        return [None if wanted is None else tuple(wanted)]
+    rank = len(x) - 2
+    kernel = integers(node, "kernel_shape", [])
+    strides, pads = per_axis(node, "strides", rank, 1, 1), explicit_pads(node, rank)
+    if len(kernel) != rank:
+        raise model_error(
+            node, f"attribute 'kernel_shape' is {kernel}; {rank} values are expected, one per spatial axis"
+        )
+    spatial = ((x[i + 2] - 1) * strides[i] + kernel[i] - pads[i] - pads[i + rank] for i in range(rank))
+    return [(*x[:2], *spatial)]
 
 
 def global_pooling(node: Node, shapes: list, constants: list) -> list:

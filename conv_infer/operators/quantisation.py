@@ -22,10 +22,6 @@ def resolve_quantisation_axis(node: Node, x: Shape, scale: Shape) -> int | None:
     """The axis along which scales differ (QuantizeLinear, DequantizeLinear); None for one scale."""
     if not scale or scale == (1,):
         return None
-    if integer(node, "block_size", 0):
-        raise unsupported(
-            node, "attribute 'block_size' asks for scales per block; per tensor and per axis are supported"
-        )
     axis = normalise_axis(node, integer(node, "axis", 1), len(x))
     if len(scale) != 1 or scale[0] != x[axis]:
         raise model_error(
@@ -46,10 +42,26 @@ def check_scale(node: Node, constants: Sequence[np.ndarray | None], index: int) 
         )
 
 
+def is_blocked(node: Node) -> bool:
+    """Whether scales belong to blocks of elements (opset 21 and later) instead of the tensor or an axis."""
+    return bool(integer(node, "block_size", 0))
+
+
+def _check_blocks(node: Node, x: Shape, scale: Shape) -> None:
+    axis = normalise_axis(node, integer(node, "axis", 1), len(x))
+    size = integer(node, "block_size")
+    expected = (*x[:axis], -(-x[axis] // size), *x[axis + 1 :]) if size > 0 else None
+    if scale != expected:
+        raise model_error(node, f"{tensor(node, 1, scale)} does not hold a scale per {size} elements of axis {axis}")
+
+
 def quantise(node: Node, shapes: list, constants: list) -> list:
-    """QuantizeLinear and DequantizeLinear -10/13/19/21/23: per tensor or per axis."""
+    """QuantizeLinear and DequantizeLinear -10/13/19/21/23: per tensor, axis or block."""
     x, scale = shapes[:2]
-    resolve_quantisation_axis(node, x, scale)
+    if is_blocked(node):
+        _check_blocks(node, x, scale)
+    else:
+        resolve_quantisation_axis(node, x, scale)
     check_scale(node, constants, 1)
     if (
         has_input(node, 2)
@@ -88,8 +100,10 @@ def _along(node: Node, array: np.ndarray, x: np.ndarray, axis: int | None) -> np
     return array.reshape((-1,) + (1,) * (x.ndim - axis - 1))
 
 
-def evaluate_quantise(node: Node, arrays: list) -> list:
+def evaluate_quantise(node: Node, arrays: list) -> list | None:
     """QuantizeLinear: saturate(round half to even(x / scale) + zero point)."""
+    if is_blocked(node):
+        return None
     x, scale = arrays[:2]
     axis = resolve_quantisation_axis(node, x.shape, scale.shape)
     zero = arrays[2] if len(arrays) > 2 and arrays[2] is not None else None
@@ -101,8 +115,10 @@ def evaluate_quantise(node: Node, arrays: list) -> list:
     return [np.clip(levels, limits.min, limits.max).astype(dtype)]
 
 
-def evaluate_dequantise(node: Node, arrays: list) -> list:
+def evaluate_dequantise(node: Node, arrays: list) -> list | None:
     """DequantizeLinear: (x - zero point) * scale."""
+    if is_blocked(node):
+        return None
     x, scale = arrays[:2]
     axis = resolve_quantisation_axis(node, x.shape, scale.shape)
     dtype = dequantised_type(node, [x.dtype, scale.dtype])[0]

@@ -198,6 +198,16 @@ def grid_sample(node: Node, shapes: list, constants: list) -> list:
     return [(*x[:2], *grid[1:-1])]
 
 
+def affine_grid(node: Node, shapes: list, constants: list) -> list:
+    """AffineGrid-20: theta [N,axes,axes+1] and the size [N,C,...] give a grid [N,...,axes]."""
+    size = vector(node, constants, 1)
+    if size is None:
+        return [None]
+    if len(size) not in (4, 5) or shapes[0] != (size[0], len(size) - 2, len(size) - 1):
+        raise model_error(node, f"{tensor(node, 0, shapes[0])} does not fit the size {size}")
+    return [(size[0], *size[2:], len(size) - 2)]
+
+
 def roi_align(node: Node, shapes: list, constants: list) -> list:
     """RoiAlign-10/16/22: [regions, C, output_height, output_width]."""
     x, regions = shapes[:2]

@@ -277,13 +277,7 @@ def identity(node: Node, arrays: list) -> list:
 
 
 def dropout(node: Node, shapes: list, constants: list) -> list:
-    """Dropout, outside training: the input, and a mask that keeps everything."""
-    if node.version >= 12 and has_input(node, 2):
-        training = scalar(node, constants, 2)
-        if training is None or training:
-            raise unsupported(
-                node, f"input '{node.inputs[2]}' (training_mode) may be true; only inference is supported"
-            )
+    """Dropout-6/7/10/12/13/22: the input, and a mask."""
     return [shapes[0]] * len(node.outputs)
 
 
@@ -292,8 +286,15 @@ def dropout_types(node: Node, dtypes: list) -> list:
     return [dtypes[0], dtypes[0] if node.version < 10 else np.dtype(bool)][: len(node.outputs)]
 
 
-def evaluate_dropout(node: Node, arrays: list) -> list:
-    """Dropout, outside training."""
+def is_plain_dropout(node: Node, constants: Constants) -> bool:
+    """Whether a Dropout is known to pass its input on: it is not in training."""
+    return node.version < 12 or not has_input(node, 2) or scalar(node, constants, 2) in (0, False)
+
+
+def evaluate_dropout(node: Node, arrays: list) -> list | None:
+    """Dropout, outside training: the input, and a mask that keeps everything."""
+    if not is_plain_dropout(node, arrays):
+        return None
     mask_type = arrays[0].dtype if node.version < 10 else np.dtype(bool)
     return [arrays[0], np.broadcast_to(np.ones((), mask_type), arrays[0].shape)][: len(node.outputs)]
 

@@ -87,10 +87,10 @@ def ranges(
 
 
 def _backwards(size: int, start: int, end: int, step: int) -> range:
-    """Slice with a negative step: bounds still negative after counting from the end clamp to before the front."""
-    start = min(start + size if start < 0 else start, size - 1)
+    """Slice with a negative step: unlike Python's, a start before the front is clamped to the first element."""
+    start = min(max(start + size if start < 0 else start, 0), size - 1)
     end = max(end + size if end < 0 else end, -1)
-    return range(start, end, step) if start >= 0 else range(0)
+    return range(start, end, step) if size else range(0)
 
 
 def slice_(node: Node, shapes: list, constants: list) -> list:
@@ -239,6 +239,21 @@ def pad(node: Node, shapes: list, constants: list) -> list:
     if resolved is None:
         return [None]
     return [tuple(size + a + b for size, a, b in zip(shapes[0], *resolved, strict=True))]
+
+
+def center_crop_pad(node: Node, shapes: list, constants: list) -> list:
+    """CenterCropPad-18: the sizes asked for, along `axes`."""
+    target = vector(node, constants, 1)
+    if target is None:
+        return [None]
+    rank = len(shapes[0])
+    axes = normalise_axes(node, integers(node, "axes", range(rank)), rank)
+    if len(target) != len(axes):
+        raise model_error(node, f"input '{node.inputs[1]}' holds {len(target)} sizes for {len(axes)} axes")
+    result = list(shapes[0])
+    for axis, size in zip(axes, target, strict=True):
+        result[axis] = size
+    return [tuple(result)]
 
 
 def evaluate_pad(node: Node, arrays: list) -> list:
