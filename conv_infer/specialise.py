@@ -96,13 +96,14 @@ def _listed(names: Sequence[str]) -> str:
 class _Walk:
     """The one walk over a graph's nodes: what is known so far."""
 
-    __slots__ = ("constants", "graph", "kept", "nodes", "opsets", "types")
+    __slots__ = ("constants", "graph", "kept", "nodes", "opsets", "taken", "types")
 
     def __init__(self, graph: Graph, input_types: dict[str, TensorType], kept: frozenset):
         self.graph = graph
         self.kept = kept  # operators that are not folded
         self.opsets = graph.opsets
         self.nodes: list[Node] = []
+        self.taken: set[str] = set()  # names, once fresh ones are asked for
         self.constants: dict[str, np.ndarray] = dict(graph.constants)
         self.types: dict[str, TensorType] = {
             name: TensorType(array.dtype, array.shape) for name, array in graph.constants.items()
@@ -222,10 +223,12 @@ class _Walk:
 
     def fresh(self, base: str) -> str:
         """A name that no tensor has, within this graph or later in it."""
-        taken = self.graph.types.keys() | self.types.keys()
+        if not self.taken:
+            self.taken.update(self.types, *(node.outputs for node in self.graph.nodes))
         name, number = base, 1
-        while name in taken:
+        while name in self.taken:
             name, number = f"{base}.{number}", number + 1
+        self.taken.add(name)
         return name
 
     def result(self) -> Graph:

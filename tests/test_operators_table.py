@@ -1,11 +1,13 @@
 """The operator table against the onnx package's own node tests: shapes, element types, and the values of folding."""
 
+from random import Random
+
 import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 from onnx.backend.test.case.node import collect_testcases
 
-from conv_infer.errors import UnsupportedError
+from conv_infer.errors import ConvInferError, UnsupportedError
 from conv_infer.graph import Graph, TensorType
 from conv_infer.importer import read_model
 from conv_infer.operators import OPERATORS
@@ -111,3 +113,73 @@ def test_folded_values(cases):
             if not np.allclose(found, expected, rtol=tolerance, atol=tolerance, equal_nan=not exact):
                 wrong.append(f"{name}: {output} differs by {np.abs(found - expected).max()}")
     assert not wrong
+
+
+def damaged(random, graph):
+    """The graph with one attribute, input, size or element type of its first node replaced."""
+    node, types = graph.nodes[0], dict(graph.types)
+    attrs, inputs = dict(node.attrs), list(node.inputs)
+    kind = random.choice(["attribute", "input", "size", "type"])
+    if kind == "attribute" and attrs:
+        name = random.choice(sorted(attrs))
+        attrs[name] = random.choice([0, -1, 7, 2**40, 0.5, "", "word", [], [0], [-1, 2], [1, 1, 1], float("nan"), None])
+        if attrs[name] is None:
+            del attrs[name]
+    elif kind == "input" and inputs:
+        index = random.randrange(len(inputs))
+        if random.random() < 0.5:
+            inputs[index] = random.choice(["", *inputs])
+        else:
+            del inputs[index]
+    elif inputs and types.get(inputs[0]) is not None and types[inputs[0]].shape:
+        dtype, shape = types[inputs[0]].dtype, list(types[inputs[0]].shape)
+        if kind == "type":
+            dtype = np.dtype(random.choice(["float16", "int8", "int64", "bool", "float64"]))
+        elif random.random() < 0.5:
+            shape[random.randrange(len(shape))] = random.choice([0, 1, 3, 17, 2**20])
+        else:
+            shape = random.choice([shape[1:], [1, *shape], [*shape, 2], []])
+        types[inputs[0]] = TensorType(dtype, tuple(shape))
+    node = node.replace(attrs=attrs, inputs=inputs)
+    return Graph([node, *graph.nodes[1:]], graph.inputs, graph.outputs, types, graph.constants, graph.opsets)
+
+
+def test_damaged_nodes_raise_our_errors_or_none(cases):
+    random = Random(2)
+    refused = 0
+    for name, _, graph, inputs, _ in cases:
+        if not graph.nodes or not inputs or "expanded" in name:
+            continue
+        open_name = next(iter(inputs))
+        small = {key: array for key, array in inputs.items() if key != open_name and array.size < 1000}
+        for _ in range(5):
+            hurt = damaged(random, with_constants(graph, small))
+            try:
+                specialise(hurt, {key: hurt.types[key].shape for key in hurt.inputs})
+            except ConvInferError:
+                refused += 1
+    assert refused > 1000
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_damaged_constants_raise_our_errors_or_none(cases, constant):
+    random = Random(3)
+    values = [np.nan, np.inf, -np.inf, 0, -1, 2**31 - 1, 2**31, 2**63 - 1, -(2**63), 1e38]
+    refused = 0
+    for name, _, graph, inputs, _ in cases:
+        if len(inputs) < 2 or "expanded" in name:
+            continue
+        open_names = [] if constant else list(inputs)[:1]
+        fixed = {key: array.copy() for key, array in inputs.items() if key not in open_names}
+        for _ in range(3):
+            array = fixed[random.choice(sorted(fixed))]
+            if array.size:
+                with np.errstate(all="ignore"):
+                    array.reshape(-1)[random.randrange(array.size)] = np.array(random.choice(values)).astype(
+                        array.dtype
+                    )
+            try:
+                specialise(with_constants(graph, fixed), {key: inputs[key].shape for key in open_names})
+            except ConvInferError:
+                refused += 1
+    assert refused > 100

@@ -44,10 +44,10 @@ def evaluate_constant_of_shape(node: Node, arrays: list) -> list:
 def range_(node: Node, shapes: list, constants: list) -> list:
     """Range-11/27: max(ceil((limit - start) / delta), 0) numbers."""
     start, limit, delta = (scalar(node, constants, index) for index in range(3))
-    if None in (start, limit, delta):
-        return [(None,)]
     if delta == 0:
         raise model_error(node, f"input '{node.inputs[2]}' (delta) is 0")
+    if None in (start, limit, delta):
+        return [(None,)]
     count = (limit - start) / delta
     if not math.isfinite(count):
         raise model_error(node, f"the range from {start} to {limit} in steps of {delta} has no length")
@@ -66,7 +66,7 @@ def one_hot(node: Node, shapes: list, constants: list) -> list:
     indices = shapes[0]
     axis = normalise_axis(node, integer(node, "axis", -1), len(indices) + 1)
     depth = scalar(node, constants, 1)
-    if depth is not None and depth < 1:
+    if depth is not None and not 1 <= depth < math.inf:
         raise model_error(node, f"input '{node.inputs[1]}' (depth) is {depth}; at least 1 is expected")
     if shapes[2] != (2,):
         raise model_error(node, f"{tensor(node, 2, shapes[2])} must hold two values")

@@ -97,6 +97,8 @@ def resolve_resize(node: Node, shape: Shape, constants: Constants) -> Resampling
             raise model_error(
                 node, f"the region of interest has {len(roi)} values; {2 * len(axes)} are expected, two per axis"
             )
+        if not all(map(math.isfinite, roi)):
+            raise model_error(node, f"the region of interest is {roi}; finite numbers are expected")
         resampling.roi = _whole_roi(roi, axes, len(shape))
     # Exporters leave scales out by an empty tensor as well as by an empty name.
     if has_input(node, 3):
@@ -152,7 +154,8 @@ def _by_scales(
         extent = 1.0
         if resampling.roi is not None:
             extent = resampling.roi[axis + len(shape)] - resampling.roi[axis]
-        sizes[axis] = math.floor(float(np.float32(np.float32(shape[axis]) * np.float32(extent)) * np.float32(scale)))
+        size = float(np.float32(shape[axis]) * np.float32(extent) * np.float32(scale))
+        sizes[axis] = math.floor(min(size, 2.0**62))  # infinite where float32 overflows; refused as too large
     resampling.scales, resampling.sizes = tuple(whole), tuple(sizes)
     return resampling
 

@@ -87,7 +87,13 @@ def ranges(
 
 
 def _backwards(size: int, start: int, end: int, step: int) -> range:
-    """Slice with a negative step: unlike Python's, a start before the front is clamped to the first element."""
+    """Slice with a negative step.
+
+    Unlike Python's, a start before the front is clamped to the first element, and the largest integer as the end
+    means all the way, as onnxruntime has it.
+    """
+    if end in (2**63 - 1, 2**31 - 1):
+        end = -1 - size
     start = min(max(start + size if start < 0 else start, 0), size - 1)
     end = max(end + size if end < 0 else end, -1)
     return range(start, end, step) if size else range(0)
