@@ -122,7 +122,7 @@ def test_every_lowering_gives_the_same(case, form, strip):
         return
     x, w, b, attrs, expected = built
     if w.shape[3] == 1 and attrs["groups"] > 1:
-        form = FRAME_COPY  # depthwise kernels read in place only
+        form = FRAME_COPY  # depthwise kernels read in place only; narrow groups fall back to a GEMM
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planning, "choose_lowering", lambda *_: Lowering(form, strip, 0, 0, 0.0))
         graph = conv_graph(x.shape, w, b, attrs, expected.shape)

@@ -8,12 +8,10 @@ from .. import _core
 from ..graph import Node
 from ..planner.arena import round_up
 from ..planner.lowering import IN_PLACE, REUSABLE_ROWS
-from ..planner.storage import frame_of
 from ..planner.tiling import FLOAT_BYTES, TASKS_PER_THREAD, Panel, depth_block, plan_rows, split_columns
 from .activations import FUSED_KINDS, activation_triple
 from .context import NO_BUFFER, EmitContext, StepInfo, View
-
-BIAS_MULTIPLE = 16  # the depthwise kernels read whole vectors of biases
+from .direct_convolution import emit_direct_conv
 
 
 class Geometry:
@@ -57,67 +55,14 @@ def emit_conv(ctx: EmitContext, node: Node) -> StepInfo:
     """conv_infer.Conv: NHWC (or planar NCHW) float32, OHWI weights; ONNX Conv, operator sets 1 to 22."""
     activation = node.attrs.get("activation")
     is_fused = activation is None or activation[0] in FUSED_KINDS
-    emit = emit_depthwise if is_depthwise(ctx, node) else emit_gemm_conv
-    info = emit(ctx, node, activation if is_fused else None)
+    info = emit_direct_conv(ctx, node, activation if is_fused else None)
+    if info is None:
+        info = emit_gemm_conv(ctx, node, activation if is_fused else None)
     if not is_fused:
         from .elementwise import emit_activation_over
 
         emit_activation_over(ctx, ctx.view(node.outputs[0]), activation)
     return info
-
-
-def is_depthwise(ctx: EmitContext, node: Node) -> bool:
-    """True where every group reads one channel, in order."""
-    attrs = node.attrs
-    return (
-        attrs["groups"] > 1
-        and ctx.graph.shape(node.inputs[1])[3] == 1
-        and attrs.get("input_channels") is None
-        and attrs.get("input_layout", "NHWC") == "NHWC"
-    )
-
-
-def emit_depthwise(ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None) -> StepInfo:
-    source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
-    weights = ctx.constant(node.inputs[1])
-    residual = ctx.optional_view(node, 3)
-    attrs = node.attrs
-    channels, kernel_height, kernel_width, _ = weights.shape
-    window = (kernel_height, kernel_width), tuple(attrs["strides"]), tuple(attrs["dilations"])
-    kernel = _core.depthwise_f32_kernel(*window, channels // attrs["groups"], ctx.allowed)
-    taps, row = _core.packed_depthwise_f32_shape(channels, kernel_height * kernel_width)
-
-    def fill(memory: _core.Memory, offset: int) -> None:
-        _core.pack_depthwise_f32(np.ascontiguousarray(weights, np.float32), memory, offset)
-        ctx.release(weights)
-
-    bias = np.zeros(-(-channels // BIAS_MULTIPLE) * BIAS_MULTIPLE, np.float32)
-    if len(node.inputs) > 2 and node.inputs[2]:
-        bias[:channels] = ctx.constant(node.inputs[2])
-    top, left, bottom, right = frame_of(ctx.graph, node)
-    images, height, width, depth = source.shape
-    weight_bytes = taps * row * FLOAT_BYTES
-    _core.add_depthwise(
-        ctx.program,
-        kernel=kernel,
-        input=source.moved(-(top * source.strides[1] + left * source.strides[2])),
-        weights=ctx.reserve_weights(weight_bytes, fill, (node.inputs[1], "depthwise")),
-        bias=ctx.add_weights(bias),
-        output=output.ref,
-        residual=residual.ref if residual else NO_BUFFER,
-        input_shape=(images, height + top + bottom, width + left + right, depth),
-        input_strides=source.strides[:3],
-        output_shape=output.shape,
-        output_strides=output.strides[:3],
-        residual_strides=residual.strides[:3] if residual else (0, 0, 0),
-        kernel_shape=window[0],
-        strides=window[1],
-        dilations=window[2],
-        activation=activation_triple(activation),
-        threads=ctx.threads,
-    )
-    macs = output.shape[0] * output.shape[1] * output.shape[2] * channels * taps
-    return StepInfo(kernel=kernel.name, lowering="in place", macs=macs, weight_bytes=weight_bytes)
 
 
 def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None) -> StepInfo:

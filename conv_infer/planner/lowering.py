@@ -16,6 +16,8 @@ CALL_NS = 60.0  # a kernel call and its row tables
 ROW_MULTIPLE = 6  # about a tile of the kernels: rows beyond a multiple are partly wasted
 STRIP_ROWS = 48  # rows that one GEMM should have for its panels to be read seldom enough
 
+NARROW_GROUP = 8  # channels of the widest group that has a kernel of its own
+
 IN_PLACE = "in place"
 FRAME_COPY = "in place, after a copy into a frame"
 REUSABLE = "reusable buffer, columns"
@@ -60,7 +62,7 @@ def choose_lowering(graph: Graph, node: Node, can_be_framed: bool, spare_memory:
     depth = weights[1] * weights[2] * weights[3]
     weight_bytes = columns * depth * FLOAT_BYTES
     options = [Lowering(FRAME_COPY, 0, framed, framed, copy_ns(framed) + weight_ns(weight_bytes, 1))]
-    if planar or weights[3] == 1:
+    if planar or is_direct(node, weights):
         return options[0]
     if spare_memory:
         options = []
@@ -85,6 +87,12 @@ def choose_lowering(graph: Graph, node: Node, can_be_framed: bool, spare_memory:
         )
         options.append(Lowering(REUSABLE_ROWS if rows else REUSABLE, strip, buffer, copied, predicted))
     return min(options, key=lambda option: option.predicted_ns)
+
+
+def is_direct(node: Node, weights: tuple[int, ...]) -> bool:
+    """Depthwise and narrow groups, whose kernels read in place only. `weights`: OHWI shape."""
+    groups = node.attrs["groups"]
+    return groups > 1 and (weights[3] == 1 or (weights[3] == weights[0] // groups and weights[3] <= NARROW_GROUP))
 
 
 def copy_ns(elements: int, working_set: int | None = None) -> float:
