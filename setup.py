@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -104,13 +105,17 @@ class BuildExtension(build_ext):
         )
 
     def compile(self, sources: list[str], macros: list[tuple[str, str | None]], flags: list[str]) -> list[str]:
-        return self.compiler.compile(
-            sources,
-            output_dir=self.build_temp,
-            macros=macros,
-            include_dirs=[str(ROOT / "include"), str(ROOT / "src"), sysconfig.get_path("include")],
-            extra_postargs=flags,
-        )
+        def one(source: str) -> list[str]:
+            return self.compiler.compile(
+                [source],
+                output_dir=self.build_temp,
+                macros=macros,
+                include_dirs=[str(ROOT / "include"), str(ROOT / "src"), sysconfig.get_path("include")],
+                extra_postargs=flags,
+            )
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a compiler of its own
+            return [compiled for objects in pool.map(one, sources) for compiled in objects]
 
     def baseline_flags(self) -> list[str]:
         if self.is_msvc:

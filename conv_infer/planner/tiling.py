@@ -9,7 +9,9 @@ from .. import _core
 FLOAT_BYTES = 4
 TASKS_PER_THREAD = 3  # enough that an uneven step still ends together
 SMALLEST_TASK_MACS = 100_000  # some microseconds: less is not worth handing to another thread
-LOAD_COST = 0.1  # of a multiply-add
+LOADS_PER_ISSUE = 1.15  # of a multiply-add: where loads are the bottleneck. Fitted, like the next two, to measurements
+LOAD_COST = 0.15
+FAR_LOADS = 3
 DOT_OVERHEAD = 12  # of the dot kernels: summing across the lanes, in vector operations a row
 
 
@@ -35,13 +37,14 @@ def kernels_of(operation: str, allowed: int) -> tuple[_core.Kernel, ...]:
     return tuple(kernel for kernel in usable if names.index(kernel.isa) == best)
 
 
-def cycles_per_depth(kernel: _core.Kernel, lanes: int) -> float:
+def cycles_per_depth(kernel: _core.Kernel, lanes: int, depth: int, l1_bytes: int) -> float:
     """Half-cycles that one row of a full tile takes a depth step: multiply-adds, or loads where these are more, and a
-    little for every load, which tells apart what else would tie."""
+    little for every load, more for those of weights that do not stay in the first-level cache."""
     vectors = kernel.nr // lanes
-    multiply_adds = kernel.mr * vectors
-    loads = vectors + kernel.mr + 1
-    return (max(multiply_adds, loads) + LOAD_COST * loads) / kernel.mr
+    loads = kernel.mr + vectors
+    far = FAR_LOADS if depth * kernel.nr * FLOAT_BYTES > l1_bytes else 1
+    cycles = max(kernel.mr * vectors, LOADS_PER_ISSUE * loads) + LOAD_COST * (kernel.mr + far * vectors)
+    return cycles / kernel.mr
 
 
 def split_columns(columns: int, depth: int, reads_runs: bool, allowed: int) -> list[Panel]:
@@ -60,7 +63,8 @@ def _cheapest_panels(
     dots = kernels_of("gemm_dot_f32", allowed) if reads_runs else ()
     lanes = min(kernel.nr for kernel in wide)
     best: list[tuple[float, tuple[tuple[_core.Kernel, int, int], ...]]] = [(0.0, ())]
-    candidates = [(kernel, depth * cycles_per_depth(kernel, lanes)) for kernel in wide]
+    l1_bytes = _core.cache_sizes()[0]
+    candidates = [(kernel, depth * cycles_per_depth(kernel, lanes, depth, l1_bytes)) for kernel in wide]
     candidates += [(kernel, depth / lanes * kernel.nr + DOT_OVERHEAD) for kernel in dots]
     # Cover from the end, so that narrow kernels take the last columns and wide ones start at multiples of their width.
     for end in range(1, columns + 1):
