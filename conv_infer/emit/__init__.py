@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..graph import Node
-from . import convolution, copies, elementwise, normalise, reduce
+from . import convolution, copies, elementwise, matmul, normalise, reduce, resize
 from .context import EmitContext, StepInfo
 
 EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
@@ -31,4 +31,6 @@ EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
     "LRN": normalise.emit_lrn,
     "InstanceNorm": normalise.emit_instance_norm,
     "LayerNorm": normalise.emit_layer_norm,
+    "Resize": resize.emit_resize,
+    "BatchMatMul": matmul.emit_batch_matmul,
 }

@@ -155,7 +155,7 @@ typedef void ci_layer_norm_f32_fn(const ci_layer_norm_f32_args *args);
 typedef struct {
     int64_t rows, columns;
     const float *x;
-    const int32_t *left, *right; /* [rows], elements */
+    const int64_t *left, *right; /* [rows], elements */
     const float *weight;         /* [rows] */
     float *y;
     int64_t y_row_stride;
