@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx import numpy_helper
 from onnx_builder import Net, counts, only
+from planned_reference import run_graph
 
 from conv_infer.operators.lower_shape import reshaped_order
+from conv_infer.passes import run_passes
 
 
 def image(net, channels=6, height=5, width=4, batch=1):
@@ -280,6 +283,47 @@ def test_dynamic_shapes_stay():
     found = net.op("NonZero", net.op("Relu", x))
     graph = net.check(net.op("Transpose", found, perm=[1, 0]), net.op("Relu", x))
     assert [node.op for node in graph.nodes if not node.domain] == ["NonZero", "Transpose"]
+
+
+@pytest.mark.parametrize(("op", "axis"), [("Add", 1), ("Mul", 0), ("Sub", 2), ("PRelu", None)])
+@pytest.mark.parametrize("constant", [True, False])
+def test_broadcasting_of_operator_set_6(op, axis, constant):
+    """onnxruntime does not run it any more: the expectation is NumPy's."""
+    net = Net(opset=6)
+    x = net.input((2, 6, 5, 4))
+    shape = {1: (6, 5), 0: (2,), 2: (5,), None: (6,)}[axis]
+    other = net.normal(*shape) if constant else net.input(shape)
+    y = net.op(op, x, other) if axis is None else net.op(op, x, other, axis=axis, broadcast=1)
+    graph = run_passes(net.specialised(net.op("MaxPool", y, kernel_shape=[1, 1])))
+    counts(graph)
+    array, second = net.feeds[x], graph_constant(net, other) if constant else net.feeds[other]
+    start = 1 if axis is None else axis
+    second = second.reshape((1,) * start + shape + (1,) * (4 - start - len(shape)))
+    expected = {
+        "Add": lambda: array + second,
+        "Mul": lambda: array * second,
+        "Sub": lambda: array - second,
+        "PRelu": lambda: np.where(array >= 0, array, array * second),
+    }[op]()
+    result = run_graph(graph, net.feeds)
+    np.testing.assert_allclose(next(iter(result.values())), expected, rtol=1e-6, atol=1e-6)
+
+
+def graph_constant(net, name):
+    return numpy_helper.to_array(next(tensor for tensor in net.initializers if tensor.name == name))
+
+
+def test_powers():
+    net = Net()
+    x = net.op("Abs", image(net))
+    exponents = [net.const(value) for value in (1.0, 2.0, 0.5, 3.0)] + [
+        net.const(2, np.int64),
+        net.const([3], np.int32),
+    ]
+    graph = net.check(*[net.op("Pow", x, exponent) for exponent in exponents])
+    assert (
+        sorted(node.attrs.get("kind", "") for node in graph.nodes if node.op == "Binary") == ["mul"] * 2 + ["pow"] * 2
+    )
 
 
 # Random graphs ------------------------------------------------------------------------------------------------------

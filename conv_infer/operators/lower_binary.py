@@ -9,6 +9,7 @@ import numpy as np
 from ..graph import Node
 from ..layout import Lowering, Order, plain_order
 from .lower_activation import emit_activation
+from .lower_shape import reshape_logical
 
 _KINDS = {
     "Add": "add",
@@ -21,19 +22,19 @@ _KINDS = {
     "Sum": "add",
     "Mean": "add",
     "PRelu": "prelu",
-    "Mod": "mod",
 }
 
 
 def lower_binary(lowering: Lowering, node: Node) -> bool:
     """Add, Sub, Mul, Div, Pow, PRelu, and the ones of any number of tensors: Sum, Mean, Min, Max."""
-    inputs = [name for name in node.inputs if name]
+    if node.op == "Pow":
+        node = _with_float_exponent(lowering, node)
+    inputs = list(node.inputs)
     if not lowering.is_float(*inputs):
         return False
-    if node.op in ("Add", "Sub", "Mul", "Div") and node.version < 7 and "axis" in node.attrs:
-        return False  # opset 6 aligns the second tensor with an axis of the first
-    if node.op == "Mod":
-        return False
+    if node.version < 7 and len(inputs) == 2:
+        inputs[1] = _aligned(lowering, node)
+        node = node.replace(inputs=inputs)
     output = node.outputs[0]
     if len(inputs) == 1:
         lowering.alias(output, inputs[0])
@@ -86,6 +87,34 @@ def _with_order(lowering: Lowering, node: Node, name: str, shape: tuple[int, ...
     return lowering.transposed(node, physical, order)
 
 
+def _aligned(lowering: Lowering, node: Node) -> str:
+    """The second tensor as operator set 6 broadcasts it: from `axis` of the first on; PRelu along channels."""
+    x, other = node.inputs
+    axis = node.attrs.get("axis")
+    if node.op == "PRelu" and lowering.rank(other) == 1 and lowering.shape(other) != (1,):
+        axis = 1
+    if axis is None:
+        return other
+    rank, shape = lowering.rank(x), lowering.shape(other)
+    axis += rank if axis < 0 else 0
+    shape = (1,) * axis + shape + (1,) * (rank - axis - len(shape))
+    array = lowering.constants.get(other)
+    if array is not None:
+        return lowering.graph.add_constant(f"{other}:aligned", array.reshape(shape))
+    aligned = lowering.graph.add_tensor(f"{other}:aligned", lowering.dtype(other), shape)
+    reshape_logical(lowering, node, other, aligned)
+    return aligned
+
+
+def _with_float_exponent(lowering: Lowering, node: Node) -> Node:
+    """Pow may have a constant exponent of another element type."""
+    base, exponent = node.inputs
+    array = lowering.constants.get(exponent)
+    if array is None or array.dtype == np.float32 or array.dtype.kind not in "fiu":
+        return node
+    return node.replace(inputs=[base, lowering.graph.add_constant(f"{exponent}:float32", array.astype(np.float32))])
+
+
 def _lower_power(lowering: Lowering, node: Node) -> bool:
     """x ** 1, x ** 2 and x ** 0.5 have cheaper spellings."""
     exponent = lowering.constant(node, 1)
@@ -98,6 +127,8 @@ def _lower_power(lowering: Lowering, node: Node) -> bool:
         lowering.alias(node.outputs[0], base)
     elif value == 2.0:
         lowering.emit(node, "Binary", [physical, physical], order, {"kind": "mul", "activation": None})
+    elif value == 0.5:
+        emit_activation(lowering, node.replace(inputs=[base]), ("sqrt", 0.0, 0.0))
     else:
         return False
     return True

@@ -38,10 +38,10 @@ def lower_split(lowering: Lowering, node: Node) -> bool:
     x = node.inputs[0]
     rank = lowering.rank(x)
     axis = _axis(node, rank)
+    if not all(node.outputs):
+        return False
     start = 0
     for output in node.outputs:
-        if not output:
-            return False
         starts = [0] * rank
         starts[axis] = start
         emit_slice(lowering, node, x, output, starts, [1] * rank)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..graph import ONNX, Graph
+from ..graph import ONNX, Graph, TensorType
 from ..layout import Lowering
 from ..operators.lower_activation import SIMPLE_ACTIVATIONS, lower_activation, lower_recognised
 from ..operators.lower_binary import lower_binary
@@ -71,10 +71,15 @@ LOWER = {
 _RECOGNISED = {"Activation": lower_recognised, "LayerNorm": lower_recognised_normalisation, "Cast": lower_cast}
 
 
+def _is_movable(tensor_type: TensorType) -> bool:
+    """Whether the size of the tensor is known, and its elements are numbers."""
+    return tensor_type.is_static and tensor_type.dtype.kind in "fiub"
+
+
 def lower(graph: Graph) -> Graph:
     """Every node becomes planned operators, or stays and runs on the ONNX layout where there are none for it."""
     lowering = Lowering(graph)
-    dynamic = {name for name, tensor_type in graph.types.items() if not tensor_type.is_static}
+    dynamic = {name for name, tensor_type in graph.types.items() if not _is_movable(tensor_type)}
     for node in graph.nodes:
         function = LOWER.get(node.op) if node.domain == ONNX else _RECOGNISED.get(node.op)
         if dynamic and function is not None and not dynamic.isdisjoint((*node.inputs, *node.outputs)):
