@@ -41,7 +41,8 @@ class Operator:
 
     `shape_only`: the outputs follow from the shapes of the inputs alone.
 
-    `lower`: turns the node into planned operators; None where it runs as it is.
+    `lower(lowering, node)`: appends the planned operators that do the same to a `layout.Lowering`; False where there
+    are none for this node, which then stays. None where the operator has no planned form at all.
     """
 
     __slots__ = (
