@@ -48,7 +48,7 @@ def test_zoo(name, batch_norm):
 @pytest.mark.parametrize(
     ("name", "gone"),
     [
-        ("fastestdet", {"ChannelGather", "Pad", "Activation", "Binary", "Reshape"}),
+        ("fastestdet", {"Slice", "Pad", "Activation", "Binary", "Reshape"}),
         ("nanodet_m_320", {"Transpose", "Pad"}),
         ("yunet_n_320", {"Transpose", "ChannelGather", "Activation"}),
         ("ultraface_rfb_320", {"Transpose", "Affine"}),
@@ -67,4 +67,9 @@ def test_real_networks(outside_data, name, gone):
     feeds = {key: arrays[key] for key in names} if set(names) <= set(arrays) else dict(zip(names, arrays.values()))  # noqa: B905
     graph = planned(model, feeds)
     assert not gone & set(counts(graph))
+    for node in graph.nodes:
+        if node.op == "ChannelGather":  # what is left of shuffles are copies of a few runs of channels
+            steps = np.diff(node.attrs["channels"])
+            assert (steps > 0).all()
+            assert (steps != 1).sum() < 8
     assert_same(model, feeds, graph, tolerance=1e-4 if name != "squeezenet_fp16" else 1e-2)
