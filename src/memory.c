@@ -12,22 +12,28 @@
 enum { HUGE_PAGE = 2 << 20 };
 
 /* Small blocks come from the heap; large ones are mapped, so that they go back to the system when freed. */
-static size_t mapped_bytes(size_t bytes) {
-    return bytes < HUGE_PAGE ? 0 : (bytes + 4095) & ~(size_t)4095;
+static size_t mapped_bytes(size_t bytes) { return bytes < HUGE_PAGE ? 0 : (bytes + 4095) & ~(size_t)4095; }
+
+/* Maps `length` bytes from an address that a huge page can start at: what is mapped too much is handed back. */
+static void *map_aligned(size_t length) {
+    char *mapped = mmap(NULL, length + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapped == MAP_FAILED)
+        return NULL;
+    const size_t before = (HUGE_PAGE - (uintptr_t)mapped % HUGE_PAGE) % HUGE_PAGE;
+    if (before)
+        munmap(mapped, before);
+    if (before < HUGE_PAGE)
+        munmap(mapped + before + length, HUGE_PAGE - before);
+#ifdef MADV_HUGEPAGE
+    madvise(mapped + before, length, MADV_HUGEPAGE); /* fewer TLB misses where weights stream; may be refused */
+#endif
+    return mapped + before;
 }
 
 void *ci_memory_allocate(size_t bytes) {
     size_t length = mapped_bytes(bytes);
-    if (length) {
-        void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED)
-            return NULL;
-#    ifdef MADV_HUGEPAGE
-        madvise(memory, length,
-                MADV_HUGEPAGE); /* fewer TLB misses where weights stream; a refusal does no harm */
-#    endif
-        return memory;
-    }
+    if (length)
+        return map_aligned(length);
     void *memory = NULL;
     if (posix_memalign(&memory, 64, bytes ? bytes : 64) != 0)
         return NULL;

@@ -150,3 +150,12 @@ def test_chosen_input_channels():
     attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0), "groups": 2, "input_channels": chosen}
     y, _ = run_plan(conv_graph(x.shape, w, b, attrs, (1, 5, 5, 8)), x)
     assert_near(y, reference(x[..., chosen], w, b, attrs))
+
+
+def test_long_depth_with_columns_past_the_last_vector():
+    rng = np.random.default_rng(3)
+    x = rng.standard_normal((1, 4, 5, 9000)).astype(np.float32)
+    w, b = rng.standard_normal((67, 1, 1, 9000)).astype(np.float32), rng.standard_normal(67).astype(np.float32)
+    attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0), "groups": 1, "activation": None}
+    y, _ = run_plan(conv_graph(x.shape, w, b, attrs, (1, 4, 5, 67)), x)
+    assert_near(y, reference(x, w, b, attrs))

@@ -74,7 +74,7 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
     windows = place(ctx, node, source, geometry)
     tables, group_offsets = depth_tables(node, geometry, windows.tap_strides)
     reads_runs = len(tables) == 1 and np.array_equal(tables[0], np.arange(geometry.depth))
-    cut = split_columns(geometry.columns_per_group, geometry.depth, reads_runs, ctx.allowed)
+    cut = split_columns(geometry.columns_per_group, geometry.depth, geometry.rows, reads_runs, ctx.allowed)
     panels, weights_ref, bias_ref, weight_bytes = pack_panels(ctx, node, geometry, cut, group_offsets)
     l2_bytes = _core.cache_sizes()[1]
     rows = plan_rows(
@@ -102,7 +102,7 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
         activation=activation_triple(activation),
         rows_per_task=rows.rows_per_task,
         panels_per_task=rows.panels_per_task,
-        depth_block=depth_block(geometry.depth, cut, l2_bytes),
+        depth_block=depth_block(geometry.depth, geometry.rows, cut, l2_bytes),
         prefetch=weight_bytes > l2_bytes // 4,
         reusable=windows.buffer,
         strips_per_task=windows.strips_per_task,

@@ -9,10 +9,15 @@ from .. import _core
 FLOAT_BYTES = 4
 TASKS_PER_THREAD = 3  # enough that an uneven step still ends together
 SMALLEST_TASK_MACS = 100_000  # some microseconds: less is not worth handing to another thread
-LOADS_PER_ISSUE = 1.15  # of a multiply-add: where loads are the bottleneck. Fitted, like the next two, to measurements
-LOAD_COST = 0.15
-FAR_LOADS = 3
-DOT_OVERHEAD = 12  # of the dot kernels: summing across the lanes, in vector operations a row
+# Of the cost model, in half-cycles (the time of a multiply-add), fitted to measurements of the kernels:
+LOADS_PER_ISSUE = 1.15  # of a load, where loads are the bottleneck
+LOAD_COST = 0.15  # of a load beside other work
+FAR_LOADS = 3  # times that, for weights beyond the first-level cache
+SUM_LATENCY = 8  # from one multiply-add to the next on the same sum
+DOT_LOADS = 2  # of a row of a dot kernel, for each vector of depth
+DOT_OVERHEAD = 10  # of a row of a dot kernel: summing across the lanes
+PANEL_COST = 4  # of a row, for each panel: epilogue and stores
+MANY_ROWS = 240  # from here on tiles are as good as full
 
 
 class Panel:
@@ -37,51 +42,65 @@ def kernels_of(operation: str, allowed: int) -> tuple[_core.Kernel, ...]:
     return tuple(kernel for kernel in usable if names.index(kernel.isa) == best)
 
 
-def cycles_per_depth(kernel: _core.Kernel, lanes: int, depth: int, l1_bytes: int) -> float:
-    """Half-cycles that one row of a full tile takes a depth step: multiply-adds, or loads where these are more, and a
-    little for every load, more for those of weights that do not stay in the first-level cache."""
-    vectors = kernel.nr // lanes
-    loads = kernel.mr + vectors
-    far = FAR_LOADS if depth * kernel.nr * FLOAT_BYTES > l1_bytes else 1
-    cycles = max(kernel.mr * vectors, LOADS_PER_ISSUE * loads) + LOAD_COST * (kernel.mr + far * vectors)
-    return cycles / kernel.mr
+def cycles_per_depth(rows: int, vectors: int, is_near: bool) -> float:
+    """Half-cycles that each row of a tile takes a depth step: multiply-adds, loads or waiting for the sum before,
+    whichever is most, and a little for every load, more for those of weights not in the first-level cache."""
+    cycles = max(rows * vectors, LOADS_PER_ISSUE * (rows + vectors), SUM_LATENCY)
+    return (cycles + LOAD_COST * (rows + (1 if is_near else FAR_LOADS) * vectors)) / rows
 
 
-def split_columns(columns: int, depth: int, reads_runs: bool, allowed: int) -> list[Panel]:
-    """The cheapest cover of the columns by panels of the kernels' widths (shortest path over vectors of columns).
+def tile_rows(rows: int, largest: int) -> int:
+    """The rows of most tiles when `rows` are dealt out evenly over tiles of at most `largest`."""
+    return -(-rows // -(-rows // largest))
+
+
+def split_columns(columns: int, depth: int, rows: int, reads_runs: bool, allowed: int) -> list[Panel]:
+    """The cheapest cover of the columns by panels of the kernels' widths (shortest path over the columns).
 
     Columns past the last full vector go to a dot-product kernel where rows of A are contiguous and that is cheaper.
     """
-    return [Panel(*panel) for panel in _cheapest_panels(columns, depth, reads_runs, allowed)]
+    panels, first = [], 0
+    chosen = _cheapest_panels(columns, depth, min(rows, MANY_ROWS), reads_runs, allowed)
+    for kernel, width in sorted(chosen, key=lambda panel: (-panel[0].nr, -panel[1])):
+        panels.append(Panel(kernel, first, width))
+        first += width
+    return panels
 
 
 @lru_cache(maxsize=512)
 def _cheapest_panels(
-    columns: int, depth: int, reads_runs: bool, allowed: int
-) -> tuple[tuple[_core.Kernel, int, int], ...]:
+    columns: int, depth: int, rows: int, reads_runs: bool, allowed: int
+) -> tuple[tuple[_core.Kernel, int], ...]:
     wide = kernels_of("gemm_f32", allowed)
     dots = kernels_of("gemm_dot_f32", allowed) if reads_runs else ()
     lanes = min(kernel.nr for kernel in wide)
-    best: list[tuple[float, tuple[tuple[_core.Kernel, int, int], ...]]] = [(0.0, ())]
     l1_bytes = _core.cache_sizes()[0]
-    candidates = [(kernel, depth * cycles_per_depth(kernel, lanes, depth, l1_bytes)) for kernel in wide]
-    candidates += [(kernel, depth / lanes * kernel.nr + DOT_OVERHEAD) for kernel in dots]
-    # Cover from the end, so that narrow kernels take the last columns and wide ones start at multiples of their width.
+    candidates = []
+    for kernel in wide:
+        is_near = depth * kernel.nr * FLOAT_BYTES <= l1_bytes
+        each = cycles_per_depth(tile_rows(rows, kernel.mr), kernel.nr // lanes, is_near)
+        candidates.append((kernel, depth * each))
+    for kernel in dots:
+        tile = tile_rows(rows, kernel.mr)
+        each = max(tile * kernel.nr, SUM_LATENCY) / tile + DOT_LOADS
+        candidates.append((kernel, depth / lanes * each + DOT_OVERHEAD))
+    best: list[tuple[float, tuple[tuple[_core.Kernel, int], ...]]] = [(0.0, ())]
     for end in range(1, columns + 1):
         options = []
         for kernel, cost in candidates:
             start = max(0, end - kernel.nr)
             previous_cost, previous = best[start]
-            options.append((previous_cost + cost + 4, (*previous, (kernel, start, end - start))))
+            options.append((previous_cost + cost + PANEL_COST, (*previous, (kernel, end - start))))
         best.append(min(options, key=lambda option: option[0]))
     return best[columns][1]
 
 
-def depth_block(depth: int, cut: list[Panel], l2_bytes: int) -> int:
+def depth_block(depth: int, rows: int, cut: list[Panel], l2_bytes: int) -> int:
     """How much depth the kernels take at once: all of it, or equal blocks whose panel of weights takes an eighth of the
-    second-level cache, so that the next one can be drawn in beside it and what is read again for each tile stays."""
+    second-level cache, so that the next one can be drawn in beside it and what is read again for each tile stays. A
+    single tile reads nothing again."""
     widest = max(panel.kernel.nr for panel in cut)
-    if depth * widest * FLOAT_BYTES <= l2_bytes // 4:
+    if depth * widest * FLOAT_BYTES <= l2_bytes // 4 or rows <= min(panel.kernel.mr for panel in cut):
         return depth
     blocks = -(-depth * widest * FLOAT_BYTES * 8 // l2_bytes)
     return -(-depth // blocks)

@@ -17,9 +17,10 @@ static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f
     const float *input = args->a;
     const int32_t *table = args->a_depth;
     const int32_t nr = panel->kernel->nr;
-    for (int32_t first = 0; first < conv->depth; first += conv->depth_block) {
+    const int32_t block = panel->kernel->operation == CI_OPERATION_gemm_dot_f32 ? conv->depth : conv->depth_block;
+    for (int32_t first = 0; first < conv->depth; first += block) {
         const int32_t left = conv->depth - first;
-        args->depth = left < conv->depth_block ? left : conv->depth_block;
+        args->depth = left < block ? left : block;
         args->start = first ? sums : NULL;
         args->sums = args->depth < left ? sums : NULL;
         args->a = panel->reads_runs ? input + first : input;
@@ -185,8 +186,7 @@ ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
     for (int32_t index = 0; index < conv->panels; index++) {
         panels[index].reads_runs =
             is_run(conv->depth_offsets + (int64_t)panels[index].depth_table * conv->depth, conv->depth);
-        if (panels[index].kernel->operation == CI_OPERATION_gemm_dot_f32 &&
-            (!panels[index].reads_runs || conv->depth_block < conv->depth))
+        if (panels[index].kernel->operation == CI_OPERATION_gemm_dot_f32 && !panels[index].reads_runs)
             return CI_ERROR_ARGUMENT;
     }
     conv->panel = panels;
