@@ -50,7 +50,8 @@ def fold_constants(graph: Graph) -> Graph:
 def check_input_shapes(graph: Graph, input_shapes: Mapping[str, Sequence[int]]) -> dict[str, TensorType]:
     """The static types of the graph's inputs; `InputError` where the shapes do not fit what the model declares.
 
-    A symbol stands for one size wherever the inputs name it.
+    A symbol stands for one size wherever the inputs name it. An input declared as a scalar takes any shape, as in
+    onnxruntime: some exporters write that where they know none.
     """
     for name in input_shapes:
         if name not in graph.inputs:
@@ -62,6 +63,8 @@ def check_input_shapes(graph: Graph, input_shapes: Mapping[str, Sequence[int]]) 
             raise InputError(f"the shape of input '{name}' is missing; the model's inputs are {_listed(graph.inputs)}")
         given = tuple(int(size) for size in input_shapes[name])
         declared = graph.types[name]
+        if declared.shape == ():
+            declared = TensorType(declared.dtype, None)
         if declared.shape is not None and len(given) != len(declared.shape):
             raise InputError(
                 f"input '{name}' has {len(given)} dimensions ({dims(given)}); the model expects {len(declared.shape)}: "

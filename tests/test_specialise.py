@@ -1,7 +1,10 @@
 """Specialising a graph: shapes of whole models, constant chains, symbols, branches, unknown operators."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
+import onnx.backend.test
 import pytest
 from make_models import make_graph
 from onnx import TensorProto, helper
@@ -29,6 +32,31 @@ def test_real_models_get_the_shapes_of_their_outputs(outside_data):
         for name in expected.files:
             assert special.shape(name) == expected[name].shape, (folder.name, name)
             assert special.dtype(name) == expected[name].dtype, (folder.name, name)
+
+
+def test_light_models_get_the_shapes_they_declare():
+    paths = sorted(Path(onnx.backend.test.__file__).parent.glob("data/light/*.onnx"))
+    assert len(paths) >= 9
+    for path in paths:
+        model = read_model(path)
+        special = specialise(model.graph, {value.name: value.shape for value in model.inputs})
+        assert all(tensor_type.is_static for tensor_type in special.types.values()), path.name
+        for value in model.outputs:
+            assert special.shape(value.name) == tuple(value.shape), path.name
+            assert special.dtype(value.name) == value.dtype, path.name
+
+
+def test_opencv_cases_get_the_shapes_of_their_outputs(outside_data):
+    folders = sorted(path.parent for path in outside_data.glob("golden/opencv_onnx/*/model.onnx"))
+    assert folders
+    for folder in folders:
+        graph = read_model(folder / "model.onnx").graph
+        inputs = [np.load(folder / f"input_{index}.npy") for index in range(len(graph.inputs))]
+        special = specialise(graph, {name: array.shape for name, array in zip(graph.inputs, inputs, strict=True)})
+        for index, name in enumerate(graph.outputs):
+            expected = np.load(folder / f"output_{index}.npy")
+            assert special.shape(name) in (expected.shape, ()), folder.name  # OpenCV keeps scalars as vectors
+            assert special.dtype(name) == expected.dtype, folder.name
 
 
 def test_dynamic_reshape_chain_becomes_constant():
@@ -164,6 +192,11 @@ def test_input_shapes_that_do_not_fit(shapes, message):
     graph = make_graph(nodes, [("x", FLOAT, ["n", 3]), ("y", FLOAT, ["n"])], ["z"])
     with pytest.raises(InputError, match=message):
         specialise(graph, shapes)
+
+
+def test_an_input_declared_as_scalar_takes_any_shape():
+    graph = make_graph([helper.make_node("Relu", ["x"], ["y"])], [("x", FLOAT, [])], ["y"])
+    assert specialise(graph, {"x": (2, 3)}).shape("y") == (2, 3)
 
 
 def test_contradictions_name_node_operator_opset_and_tensor():

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from ..graph import Node
-from .checks import Shape, choice, dims, has_input, integer, integers, model_error, tensor
+from .checks import Shape, choice, dims, integer, integers, model_error, tensor
 from .window import AUTO_PADS, Window, explicit_pads, per_axis, resolve_window
 
 # Where the operators keep their weights and biases.
@@ -141,8 +141,3 @@ def deformable_convolution(node: Node, shapes: list, constants: list) -> list:
             node, f"{tensor(node, 2, offset)} must have the shape {dims((x[0], expected, *window.output))}"
         )
     return [(x[0], w[0], *window.output)]
-
-
-def has_bias(node: Node) -> bool:
-    """Whether a convolution has its optional bias."""
-    return has_input(node, _BIAS.get(node.op, len(node.inputs)))

@@ -207,7 +207,7 @@ class _Slot:
                     node, f"input '{node.inputs[index]}' is {dtype}; {_MEANING[self.variable[0]]} is expected"
                 )
             expected = bound.setdefault(self.variable, dtype)
-        if dtype != expected:
+        if dtype is not expected and dtype != expected:
             raise model_error(node, f"input '{node.inputs[index]}' is {dtype}; {expected} is expected")
 
 

@@ -135,9 +135,8 @@ def resolve_softmax(node: Node, rank: int) -> tuple[int, bool]:
 
 def softmax(node: Node, shapes: list, constants: list) -> list:
     """Softmax, LogSoftmax, Hardmax -1/11/13."""
-    if together_at_rank(node, len(shapes[0])):
-        return [shapes[0]]
-    resolve_softmax(node, len(shapes[0]))
+    if not together_at_rank(node, len(shapes[0])):
+        resolve_softmax(node, len(shapes[0]))
     return [shapes[0]]
 
 
