@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..graph import Node
-from . import convolution, copies, elementwise, matmul, normalise, reduce, resize
+from . import convolution, copies, elementwise, matmul, normalise, pool, reduce, resize
 from .context import EmitContext, StepInfo
 
 EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
@@ -33,4 +33,7 @@ EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
     "LayerNorm": normalise.emit_layer_norm,
     "Resize": resize.emit_resize,
     "BatchMatMul": matmul.emit_batch_matmul,
+    # pooling
+    "MaxPool": pool.emit_max_pool,
+    "AveragePool": pool.emit_average_pool,
 }

@@ -138,6 +138,36 @@ typedef struct {
 
 typedef void ci_grouped_f32_fn(const ci_grouped_f32_args *args);
 
+/* Pooling over rows of one image: `maxpool_f32`, `avgpool_f32`, and `maxpool_s8`, `maxpool_u8` over int8 and
+ * uint8.
+ *
+ *     output[y][x][c] = maximum or mean over i < kernel_height, j < kernel_width of
+ *                       input[(first_row + y) * stride_y - pad_top + i * dilation_y]
+ *                            [x * stride_x - pad_left + j * dilation_x][c]
+ *
+ * The input is not padded in memory: taps outside it are left out. A mean divides by the taps inside the
+ * image or, with count_include_pad, by those inside the image and its padding (a window may reach further).
+ * Taps are taken row by row; the maximum goes on with the new tap wherever it is not less than the one so
+ * far, so that NaN counts only after the window's last number. A window without taps gives the least value of
+ * the type, or a mean of 0. Strides (`_row`,
+ * `_pixel`) are in elements, channels contiguous; the output does not overlap the input. */
+typedef struct {
+    int32_t first_row, rows, width; /* of the output */
+    int32_t channels;
+    int32_t input_height, input_width;
+    ci_window window;
+    int32_t count_include_pad;
+    const void *input; /* the image's first element */
+    int64_t input_row, input_pixel;
+    void *output; /* of first_row */
+    int64_t output_row, output_pixel;
+} ci_pool_args;
+
+typedef void ci_maxpool_f32_fn(const ci_pool_args *args);
+typedef void ci_avgpool_f32_fn(const ci_pool_args *args);
+typedef void ci_maxpool_s8_fn(const ci_pool_args *args);
+typedef void ci_maxpool_u8_fn(const ci_pool_args *args);
+
 /* What operation a kernel performs, and so which function type it has: X(name) stands for ci_<name>_fn. */
 #define CI_OPERATIONS(X)                                                                                     \
     X(gemm_f32)                                                                                              \
@@ -153,7 +183,11 @@ typedef void ci_grouped_f32_fn(const ci_grouped_f32_args *args);
     X(lerp_f32)                                                                                              \
     X(gemm_dot_f32)                                                                                          \
     X(depthwise_f32)                                                                                         \
-    X(grouped_f32)
+    X(grouped_f32)                                                                                           \
+    X(maxpool_f32)                                                                                           \
+    X(avgpool_f32)                                                                                           \
+    X(maxpool_s8)                                                                                            \
+    X(maxpool_u8)
 
 #define CI_OPERATION_ENUMERATOR(name) CI_OPERATION_##name,
 typedef enum { CI_OPERATIONS(CI_OPERATION_ENUMERATOR) CI_OPERATION_COUNT } ci_operation;

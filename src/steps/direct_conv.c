@@ -28,9 +28,9 @@ ci_status ci_check_direct_conv(const ci_program *program, ci_direct_conv *conv) 
 
 ci_row_split ci_split_direct_conv(const ci_direct_conv *conv, int64_t depth) {
     const ci_image *out = &conv->output_image;
-    const int64_t row_elems = (int64_t)out->width * out->channels;
-    return ci_split_rows(out->images, out->height, 2, conv->threads, 2 * row_elems * (int64_t)sizeof(float),
-                         row_elems * depth);
+    const double row_elems = (double)out->width * out->channels;
+    return ci_split_rows(out->images, out->height, 2, conv->threads, 2 * row_elems * sizeof(float),
+                         row_elems * (double)depth);
 }
 
 ci_direct_rows ci_direct_rows_of(const ci_direct_conv *conv, const ci_row_split *split, const ci_run *run,

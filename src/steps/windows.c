@@ -19,10 +19,10 @@ ci_status ci_check_image(const ci_program *program, ci_ref ref, const ci_image *
 }
 
 ci_row_split ci_split_rows(int32_t images, int32_t height, int32_t multiple, int32_t threads,
-                           int64_t row_bytes, int64_t row_operations) {
+                           double row_bytes, double row_operations) {
     /* One core moves some 16 bytes and does some 32 operations in a nanosecond. */
     const double smallest_task_ns = 8000.0;
-    const double row_ns = (double)row_bytes / 16.0 + (double)row_operations / 32.0;
+    const double row_ns = row_bytes / 16.0 + row_operations / 32.0;
     double pieces = threads > 1 ? 4.0 * threads / images : 1.0;
     const double worth = row_ns * height / smallest_task_ns;
     if (pieces > worth)

@@ -24,6 +24,6 @@ typedef struct {
  * rows of a task. `row_bytes` and `row_operations` (multiply-adds or comparisons) are those of one output
  * row. */
 ci_row_split ci_split_rows(int32_t images, int32_t height, int32_t multiple, int32_t threads,
-                           int64_t row_bytes, int64_t row_operations);
+                           double row_bytes, double row_operations);
 
 #endif
