@@ -9,6 +9,7 @@ from conv_infer.errors import ConvInferError, MemoryLimitError
 include "_core_types.pxi"
 include "_core_kernels.pxi"
 include "_core_program.pxi"
+include "_core_kernels_s8.pxi"
 include "_core_steps_conv.pxi"
 include "_core_pack.pxi"
 include "_core_gemm.pxi"

@@ -26,6 +26,7 @@
 
 #include "conv_infer/cpu.h"
 #include "conv_infer/elementwise.h"
+#include "conv_infer/microkernel_s8.h"
 #include "conv_infer/types.h"
 
 #ifdef __cplusplus
@@ -170,6 +171,8 @@ typedef void ci_maxpool_u8_fn(const ci_pool_args *args);
 
 /* What operation a kernel performs, and so which function type it has: X(name) stands for ci_<name>_fn. */
 #define CI_OPERATIONS(X)                                                                                     \
+    X(gemm_s8)                                                                                               \
+    X(depthwise_s8)                                                                                          \
     X(gemm_f32)                                                                                              \
     X(transpose)                                                                                             \
     X(gather)                                                                                                \

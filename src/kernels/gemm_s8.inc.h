@@ -1,0 +1,208 @@
+/* The body of the int8 GEMM kernels of x86 (ci_gemm_s8_args in conv_infer/microkernel_s8.h), written in the
+ * vector vocabulary. Included once per instruction set, with
+ *
+ *     GEMM_S8_NAME          the kernel's name
+ *     GEMM_S8_ROWS_1 ... 5  rows of the tile for panels of 1, 2, ... vectors of columns; undefined where
+ * there are no panels as wide vi_dot_quads(s, a, b) s += a . b over the four bytes of each lane (a unsigned);
+ * a statement. Or else vi_dot_pairs(s, a, b) the same over two int16, b a vector in memory
+ *
+ * Registers: rows * vectors sums, the vectors of b, four bytes of a row of A in every lane. Each row has a
+ * pointer of its own, so a tile spans output rows and image borders as it likes; the rows of a call are dealt
+ * out evenly.
+ *
+ * Packed b: quads [k_block][column][4] of int8, or pairs [k_block][2][column][2] of int16, first bytes 0 and
+ * 2 of each block, then 1 and 3: so four bytes of A, loaded into every lane, split by a mask and a shift.
+ */
+#include "gemm_s8_store.inc.h"
+
+#define GEMM_S8_MAX_ROWS 8
+#define GEMM_S8_MAX_VECTORS 5
+#define GEMM_S8_MAX_SUMS 25
+
+/* Of row r and vector v: [r * vectors + v]. */
+typedef vi s8_sums[GEMM_S8_MAX_SUMS];
+
+/* Vectors that are stored together: those of a row, or where they are few, as many rows as four vectors hold.
+ */
+#define GEMM_S8_UNIT(vectors)                                                                                \
+    ((vectors) == 1 || ((vectors) == 3 && VI_LANES == 8) ? 1 : (vectors) == 2 ? 2 : 4)
+
+/* Stores the unit that begins with vector `index` of the tile, which is part `part` of `bytes`. */
+CI_INLINE void store_unit(const int vectors, const scaling *way, int32_t first, vb bytes, const int index,
+                          const int part) {
+    const int unit = GEMM_S8_UNIT(vectors), v = index % vectors;
+    store_row(way, first + index / vectors, bytes, vectors - v < unit ? vectors - v : unit, part,
+              v * VI_LANES);
+}
+
+/* Four vectors of scaled sums from number `base` of `count` on become bytes. */
+CI_INLINE void store_four(const int vectors, const int count, const scaling *way, int32_t first,
+                          const vi *scaled, const int base) {
+    const int unit = GEMM_S8_UNIT(vectors);
+    const int end =
+        unit < 4 ? count : base - base % vectors + vectors; /* of the row, where a unit is a row */
+    const int last = end - 1;
+    const vb bytes = pack_scaled(scaled[base], scaled[base + 1 < last ? base + 1 : last],
+                                 scaled[base + 2 < last ? base + 2 : last],
+                                 scaled[base + 3 < last ? base + 3 : last], way);
+    store_unit(vectors, way, first, bytes, base, 0);
+    if (unit < 4 && base + unit < end)
+        store_unit(vectors, way, first, bytes, base + unit, 1);
+    if (unit < 2 && base + 2 < end)
+        store_unit(vectors, way, first, bytes, base + 2, 2);
+    if (unit < 2 && base + 3 < end)
+        store_unit(vectors, way, first, bytes, base + 3, 3);
+}
+
+/* The common way out: scaled, rounded, packed. */
+CI_INLINE void store_scaled(const int rows, const int vectors, const ci_gemm_s8_args *args, int32_t first,
+                            const vi *sum) {
+    const scaling way = scaling_of(args);
+    vf scale[GEMM_S8_MAX_VECTORS];
+    vi scaled[GEMM_S8_MAX_SUMS];
+    CI_UNROLL
+    for (int v = 0; v < vectors; v++)
+        scale[v] = vf_load(args->requantise.scale + v * VI_LANES);
+    CI_UNROLL
+    for (int i = 0; i < rows * vectors; i++)
+        scaled[i] = s8_scale_small(sum[i], scale[i % vectors]);
+    const int step = GEMM_S8_UNIT(vectors) < 4 ? 4 : vectors;
+    CI_UNROLL
+    for (int group = 0; group < (rows * vectors + step - 1) / step; group++) {
+        store_four(vectors, rows * vectors, &way, first, scaled, group * step);
+        if (vectors > 4)
+            store_four(vectors, rows * vectors, &way, first, scaled, group * step + 4);
+    }
+}
+
+#ifdef vi_dot_quads
+CI_INLINE const int8_t *dot_block(const int rows, const int vectors, vi *sum, const uint8_t *const *row,
+                                  int32_t offset, const int8_t *b) {
+    vi column[GEMM_S8_MAX_VECTORS];
+    CI_UNROLL
+    for (int v = 0; v < vectors; v++)
+        column[v] = vi_load(b + v * 4 * VI_LANES);
+    CI_UNROLL
+    for (int r = 0; r < rows; r++) {
+        const vi four = vi_broadcast_4(row[r] + offset);
+        CI_UNROLL
+        for (int v = 0; v < vectors; v++)
+            vi_dot_quads(sum[r * vectors + v], four, column[v]);
+    }
+    return b + vectors * 4 * VI_LANES;
+}
+#else
+CI_INLINE const int8_t *dot_block(const int rows, const int vectors, vi *sum, const uint8_t *const *row,
+                                  int32_t offset, const int8_t *b) {
+    const vi *column = (const vi *)(const void *)b;
+    CI_UNROLL
+    for (int r = 0; r < rows; r++) {
+        const vi four = vi_broadcast_4(row[r] + offset);
+        const vi even = vi_even_bytes(four), odd = vi_odd_bytes(four);
+        CI_UNROLL
+        for (int v = 0; v < vectors; v++)
+            vi_dot_pairs(sum[r * vectors + v], even, column[v]);
+        CI_UNROLL
+        for (int v = 0; v < vectors; v++)
+            vi_dot_pairs(sum[r * vectors + v], odd, column[vectors + v]);
+    }
+    return b + vectors * 8 * VI_LANES;
+}
+#endif
+
+CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *args, int32_t first,
+                    int32_t scales) {
+    s8_sums sum;
+    const uint8_t *row[GEMM_S8_MAX_ROWS];
+    CI_UNROLL
+    for (int r = 0; r < rows; r++)
+        row[r] = args->a + args->a_row[first + r];
+    CI_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        const vi bias = vi_load(args->bias + v * VI_LANES);
+        CI_UNROLL
+        for (int r = 0; r < rows; r++) {
+            sum[r * vectors + v] = bias;
+            vi_keep(sum[r * vectors + v]);
+        }
+    }
+    const int8_t *b = args->b;
+    const int32_t *depth = args->a_depth, *const end = depth + args->k_blocks;
+    do
+        b = dot_block(rows, vectors, sum, row, *depth, b);
+    while (++depth != end);
+    CI_UNROLL
+    for (int i = 0; i < rows * vectors; i++)
+        vi_keep(sum[i]); /* or gcc 12 spills them in the loop */
+
+    if (CI_LIKELY(scales)) {
+        store_scaled(rows, vectors, args, first, sum);
+        return;
+    }
+    int32_t spilled[GEMM_S8_MAX_SUMS * VI_LANES];
+    CI_UNROLL
+    for (int i = 0; i < rows * vectors; i++)
+        vi_store(spilled + i * VI_LANES, sum[i]);
+    store_rows_generally(args, first, rows, vectors, spilled);
+}
+
+typedef void tile_fn(const ci_gemm_s8_args *args, int32_t first, int32_t scales);
+
+#define TILE(rows, vectors)                                                                                  \
+    static CI_NOINLINE void tile_##rows##x##vectors(const ci_gemm_s8_args *args, int32_t first,              \
+                                                    int32_t scales) {                                        \
+        tile(rows, vectors, args, first, scales);                                                            \
+    }
+#define TILES_1(vectors) TILE(1, vectors)
+#define TILES_2(vectors) TILES_1(vectors) TILE(2, vectors)
+#define TILES_3(vectors) TILES_2(vectors) TILE(3, vectors)
+#define TILES_4(vectors) TILES_3(vectors) TILE(4, vectors)
+#define TILES_5(vectors) TILES_4(vectors) TILE(5, vectors)
+#define TILES_6(vectors) TILES_5(vectors) TILE(6, vectors)
+#define TILES_7(vectors) TILES_6(vectors) TILE(7, vectors)
+#define TILES_8(vectors) TILES_7(vectors) TILE(8, vectors)
+#define NAMES_1(vectors) tile_1x##vectors
+#define NAMES_2(vectors) NAMES_1(vectors), tile_2x##vectors
+#define NAMES_3(vectors) NAMES_2(vectors), tile_3x##vectors
+#define NAMES_4(vectors) NAMES_3(vectors), tile_4x##vectors
+#define NAMES_5(vectors) NAMES_4(vectors), tile_5x##vectors
+#define NAMES_6(vectors) NAMES_5(vectors), tile_6x##vectors
+#define NAMES_7(vectors) NAMES_6(vectors), tile_7x##vectors
+#define NAMES_8(vectors) NAMES_7(vectors), tile_8x##vectors
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+
+JOIN(TILES_, GEMM_S8_ROWS_1)(1) JOIN(TILES_, GEMM_S8_ROWS_2)(2) JOIN(TILES_, GEMM_S8_ROWS_3)(3)
+#ifdef GEMM_S8_ROWS_4
+    JOIN(TILES_, GEMM_S8_ROWS_4)(4)
+#endif
+#ifdef GEMM_S8_ROWS_5
+        JOIN(TILES_, GEMM_S8_ROWS_5)(5)
+#endif
+
+            static const struct {
+    int32_t rows;
+    tile_fn *tile[GEMM_S8_MAX_ROWS];
+} tiles[] = {
+    {GEMM_S8_ROWS_1, {JOIN(NAMES_, GEMM_S8_ROWS_1)(1)}}, {GEMM_S8_ROWS_2, {JOIN(NAMES_, GEMM_S8_ROWS_2)(2)}},
+    {GEMM_S8_ROWS_3, {JOIN(NAMES_, GEMM_S8_ROWS_3)(3)}},
+#ifdef GEMM_S8_ROWS_4
+    {GEMM_S8_ROWS_4, {JOIN(NAMES_, GEMM_S8_ROWS_4)(4)}},
+#endif
+#ifdef GEMM_S8_ROWS_5
+    {GEMM_S8_ROWS_5, {JOIN(NAMES_, GEMM_S8_ROWS_5)(5)}},
+#endif
+};
+
+void GEMM_S8_NAME(const ci_gemm_s8_args *args) {
+    const int32_t vectors = (args->columns + VI_LANES - 1) / VI_LANES;
+    const int32_t most = tiles[vectors - 1].rows, count = (args->rows + most - 1) / most;
+    const int32_t rows = args->rows / count, taller = args->rows % count;
+    const int32_t scales = only_scales(args, vectors);
+    int32_t first = 0;
+    for (int32_t index = 0; index < count; index++) {
+        const int32_t here = rows + (index < taller);
+        tiles[vectors - 1].tile[here - 1](args, first, scales);
+        first += here;
+    }
+}

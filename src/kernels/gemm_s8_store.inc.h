@@ -1,0 +1,85 @@
+/* How the int8 GEMM kernels store rows of sums, written in the vector vocabulary. */
+#include "conv_infer/microkernel.h"
+#include "requantise_s8.inc.h"
+
+/* Whether sums take the way most travelled: scaled by less than 1, and nothing else. */
+CI_INLINE int only_scales(const ci_gemm_s8_args *args, int32_t vectors) {
+    if (args->requantise.rule != CI_REQUANTISE_SCALE || args->requantise.residual.data || args->a_sum ||
+        args->requantise.flip)
+        return 0;
+    int small = 1;
+    for (int32_t v = 0; v < vectors; v++)
+        small &= vf_all_below_1(vf_load(args->requantise.scale + v * VI_LANES));
+    return small;
+}
+
+/* What that way needs, read once: bytes are stored through a pointer that might point anywhere. */
+typedef struct {
+    vi zero_point; /* int16 */
+    vb minimum, maximum;
+    int32_t columns;
+    uint8_t *c;
+    const int32_t *c_row;
+} scaling;
+
+CI_INLINE scaling scaling_of(const ci_gemm_s8_args *args) {
+    const scaling result = {
+        .zero_point = vi_set1_16(args->requantise.zero_point),
+        .minimum = vb_set1(args->requantise.minimum),
+        .maximum = vb_set1(args->requantise.maximum),
+        .columns = args->columns,
+        .c = args->c,
+        .c_row = args->c_row,
+    };
+    return result;
+}
+
+CI_INLINE vb pack_scaled(vi a, vi b, vi c, vi d, const scaling *way) {
+    return vb_clamp(vb_pack(a, b, c, d, way->zero_point), way->minimum, way->maximum);
+}
+
+/* Sums that go another way than the one most travelled: raw, with a residual, with a weight zero point, or by
+ * multiplier and shift. */
+static CI_NOINLINE void store_rows_generally(const ci_gemm_s8_args *args, int32_t first, int32_t rows,
+                                             int32_t vectors, const int32_t *sums) {
+    const ci_requantise *requantise = &args->requantise;
+    const int32_t width = vectors * VI_LANES;
+    const vi zero = vi_set1(0);
+    s8_range range = s8_range_of(requantise);
+    if (requantise->residual.data) {
+        range.zero_point = vi_set1_16(requantise->residual.out_origin);
+        range.minimum = vb_set1(requantise->residual.minimum);
+        range.maximum = vb_set1(requantise->residual.maximum);
+    }
+    for (int32_t row = first; row < first + rows; row++, sums += width) {
+        if (args->c_row[row] == CI_ROW_SKIPPED)
+            continue;
+        for (int32_t column = 0; column < args->columns; column += 4 * VI_LANES) {
+            vi part[4] = {zero, zero, zero, zero};
+            const int32_t left = args->columns - column;
+            for (int32_t v = 0; v < 4 && v * VI_LANES < left; v++) {
+                const int32_t n = column + v * VI_LANES;
+                part[v] = vi_load(sums + n);
+                if (args->a_sum)
+                    part[v] = vi_sub(part[v], vi_mul(vi_set1(args->a_sum[row]), vi_load(args->b_zero + n)));
+                if (requantise->rule == CI_REQUANTISE_NONE)
+                    vi_store_n((int32_t *)args->c + args->c_row[row] + n, part[v], args->columns - n);
+                else
+                    part[v] = s8_rounded(part[v], requantise, n);
+                if (requantise->residual.data)
+                    part[v] = s8_add_residual(part[v], requantise,
+                                              requantise->residual.data + requantise->residual.row[row] + n,
+                                              args->columns - n);
+            }
+            if (requantise->rule != CI_REQUANTISE_NONE)
+                vb_store_part((uint8_t *)args->c + args->c_row[row] + column,
+                              s8_finish(part[0], part[1], part[2], part[3], &range), 4, 0, left);
+        }
+    }
+}
+
+CI_INLINE void store_row(const scaling *way, int32_t row, vb bytes, const int vectors, const int part,
+                         int32_t column) {
+    if (CI_LIKELY(way->c_row[row] != CI_ROW_SKIPPED))
+        vb_store_part(way->c + way->c_row[row] + column, bytes, vectors, part, way->columns - column);
+}

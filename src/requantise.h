@@ -1,0 +1,65 @@
+/* How an int32 sum becomes a byte, in portable C: the reference of every instruction set. */
+#ifndef CI_REQUANTISE_H
+#define CI_REQUANTISE_H
+
+#include <math.h>
+
+#include "conv_infer/microkernel_s8.h"
+
+static inline int32_t ci_clamp_s32(int32_t x, int32_t minimum, int32_t maximum) {
+    return x < minimum ? minimum : x > maximum ? maximum : x;
+}
+
+/* Shifted right as two's complement, whatever the compiler does with negative numbers. */
+static inline int64_t ci_shift_right_s64(int64_t x, int32_t count) {
+    return x < 0 ? ~(~x >> count) : x >> count;
+}
+
+/* Rounds half to even; values outside of int16, which no byte needs, become its ends. */
+static inline int32_t ci_round_half_even(float x) {
+    const float to_integer = 12582912.0f; /* 1.5 * 2^23: a float of this size has no fraction bits */
+    x = x < 32767.0f ? x : 32767.0f;
+    x = x > -32768.0f ? x : -32768.0f;
+    volatile float shifted = x + to_integer;
+    return (int32_t)(shifted - to_integer);
+}
+
+/* (x * multiplier + 2^30) >> 31. */
+static inline int32_t ci_doubling_high_multiply(int32_t x, int32_t multiplier) {
+    return (int32_t)ci_shift_right_s64((int64_t)x * multiplier + (1 << 30), 31);
+}
+
+/* x / 2^exponent to nearest, ties away from zero. */
+static inline int32_t ci_divide_by_power_of_two(int32_t x, int32_t exponent) {
+    const int64_t half = exponent ? (int64_t)1 << (exponent - 1) : 0;
+    return (int32_t)ci_shift_right_s64(x + half - (half && x < 0), exponent);
+}
+
+/* CI_REQUANTISE_MULTIPLIER, without the zero point. */
+static inline int32_t ci_multiply_by_quantised(int32_t x, int32_t multiplier, int32_t shift) {
+    if (shift > 0)
+        return ci_doubling_high_multiply((int32_t)((uint32_t)x << shift), multiplier);
+    return ci_divide_by_power_of_two(ci_doubling_high_multiply(x, multiplier), -shift);
+}
+
+/* The output (unsigned terms) of one column's sum, before residual and flip. */
+static inline int32_t ci_requantise_sum(const ci_requantise *requantise, int32_t column, int32_t sum) {
+    int64_t rounded;
+    if (requantise->rule == CI_REQUANTISE_SCALE)
+        rounded = ci_round_half_even((float)sum * requantise->scale[column]);
+    else
+        rounded = ci_multiply_by_quantised(sum, requantise->multiplier[column], requantise->shift[column]);
+    rounded += requantise->zero_point;
+    return rounded < requantise->minimum   ? requantise->minimum
+           : rounded > requantise->maximum ? requantise->maximum
+                                           : (int32_t)rounded;
+}
+
+/* `q` with the residual's byte added. */
+static inline int32_t ci_add_residual(const ci_residual_s8 *residual, int32_t q, uint8_t other) {
+    const float own = (float)(q - residual->origin), data = (float)((int32_t)other - residual->data_origin);
+    const float sum = fmaf(own, residual->scale, fmaf(data, residual->data_scale, residual->constant));
+    return ci_clamp_s32(ci_round_half_even(sum) + residual->out_origin, residual->minimum, residual->maximum);
+}
+
+#endif
