@@ -3,8 +3,9 @@
     python -m benchmarks.layers shufflenet_v1_g3
     python -m benchmarks.layers my_network.onnx --threads 2
 
-The limit of a layer is the larger of two times: its multiply-adds at the measured peak rate, and its weights, inputs
-and outputs at the measured rate of reading a buffer as large as all that the network touches.
+The limit of a layer is the larger of two times: its multiply-adds at the measured peak rate, and its memory at measured
+rates of reading. Weights come at the rate of a buffer as large as all that the network touches, inputs and outputs at
+that of a buffer of their own size: their neighbours have left them in a cache, if they fit.
 """
 
 from __future__ import annotations
@@ -33,20 +34,21 @@ def measure(session: Any, feeds: dict[str, np.ndarray], runs: int) -> list[tuple
     return [(rows[0].step, statistics.median(row.seconds for row in rows)) for rows in zip(*profiles, strict=True)]
 
 
-def touched_bytes(step: Any) -> int:
-    """Float32 inputs and output, and packed weights."""
-    elements = math.prod(step.output_shape) + sum(math.prod(shape) for shape in step.input_shapes)
-    return 4 * elements + step.weight_bytes
+def activation_bytes(step: Any) -> int:
+    """Of float32 inputs and output."""
+    return 4 * (math.prod(step.output_shape) + sum(math.prod(shape) for shape in step.input_shapes))
 
 
-def compare(times: list[tuple[Any, float]], flops: float, bandwidth: float) -> list[dict[str, Any]]:
+def compare(times: list[tuple[Any, float]], limits: Limits, network_bytes: int) -> list[dict[str, Any]]:
     """A row for each step that multiplies."""
+    flops = limits.flops_per_second()
     rows = []
     for step, seconds in times:
         if not step.macs:
             continue
         arithmetic = 2 * step.macs / flops
-        memory = touched_bytes(step) / bandwidth
+        touched = activation_bytes(step)
+        memory = step.weight_bytes / limits.bytes_per_second(network_bytes) + touched / limits.bytes_per_second(touched)
         rows.append(
             {
                 "operator": step.operator,
@@ -69,7 +71,7 @@ def print_report(result: dict[str, Any]) -> None:
     from conv_infer.cli_common import format_count, print_table
 
     print(
-        f"peak {result['gflops_peak']:.1f} GFLOP/s, reading {result['gbytes_per_second']:.1f} GB/s "
+        f"peak {result['gflops_peak']:.1f} GFLOP/s, reading weights {result['gbytes_per_second']:.1f} GB/s "
         f"({result['instruction_set']}, {result['threads']} threads)\n"
     )
     cells = [
@@ -129,15 +131,14 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, RuntimeError) as error:
         print(f"benchmarks.layers: {error}", file=sys.stderr)
         return 2
-    flops = limits.flops_per_second()
-    bandwidth = limits.bytes_per_second(session.memory.peak + sum(array.nbytes for array in feeds.values()))
+    network_bytes = session.memory.peak + sum(array.nbytes for array in feeds.values())
     result = {
         "network": variant.network,
         "threads": options.threads,
         "instruction_set": instruction_set,
-        "gflops_peak": flops * 1e-9,
-        "gbytes_per_second": bandwidth * 1e-9,
-        "layers": compare(times, flops, bandwidth),
+        "gflops_peak": limits.flops_per_second() * 1e-9,
+        "gbytes_per_second": limits.bytes_per_second(network_bytes) * 1e-9,
+        "layers": compare(times, limits, network_bytes),
         "other_us": sum(seconds for step, seconds in times if not step.macs) * 1e6,
     }
     print_report(result)

@@ -42,6 +42,8 @@ class Limits:
         if compiler is None:
             raise RuntimeError("measuring the machine's limit needs a C compiler; set CC or install one")
         self._threads = threads
+        self._flops = 0.0
+        self._rates: dict[int, float] = {}
         with tempfile.TemporaryDirectory() as folder:
             library = Path(folder) / "limits.so"
             command = [*compiler.split(), "-O2", "-ffp-contract=fast", "-fPIC", "-shared", f"-DVECTOR_BYTES={width}"]
@@ -57,7 +59,22 @@ class Limits:
         self._library.limit_read.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long]
 
     def flops_per_second(self) -> float:
-        """Multiply-adds count twice."""
+        """Multiply-adds count twice. Measured at the first call."""
+        if not self._flops:
+            self._flops = self._measure_flops()
+        return self._flops
+
+    def bytes_per_second(self, buffer_bytes: int) -> float:
+        """Of reading a buffer again and again, each thread a part of it: from whatever cache or memory holds it.
+
+        Measured once for every power of two; sizes between take the next larger one's.
+        """
+        size = 1 << max(12, (buffer_bytes - 1).bit_length())
+        if size not in self._rates:
+            self._rates[size] = self._measure_reading(size)
+        return self._rates[size]
+
+    def _measure_flops(self) -> float:
         rounds = 1 << 20
 
         def work() -> float:
@@ -66,8 +83,7 @@ class Limits:
 
         return self._rate(work)
 
-    def bytes_per_second(self, buffer_bytes: int) -> float:
-        """Of reading a buffer again and again, each thread a part of it: from whatever cache or memory holds it."""
+    def _measure_reading(self, buffer_bytes: int) -> float:
         part = max(1, buffer_bytes // self._threads // 4096) * 4096
         repeats = max(1, (1 << 26) // part)
         storage = np.ones(self._threads * part + 64, np.uint8)  # written, so that every page is its own
