@@ -29,24 +29,21 @@ static float float_of_half(uint16_t half) {
     return value;
 }
 
-/* Rounds half to even. */
+/* Rounds half to even; free of branches. */
 static uint16_t half_of_float(float value) {
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
-    const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
-    bits &= 0x7FFFFFFF;
-    if (bits > 0x7F800000u)
-        return sign | 0x7E00;
-    if (bits >= 0x477FF000u) /* 65520 and above */
-        return sign | 0x7C00;
-    if (bits < 0x38800000u) { /* below 2^-14: adding 0.5 rounds to a multiple of 2^-24 */
-        float magnitude;
-        memcpy(&magnitude, &bits, sizeof magnitude);
-        magnitude += 0.5f;
-        memcpy(&bits, &magnitude, sizeof bits);
-        return (uint16_t)(sign | (bits - 0x3F000000u));
-    }
-    return (uint16_t)(sign | ((bits - 0x38000000u + 0xFFF + (bits >> 13 & 1)) >> 13));
+    const uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7FFFFFFF;
+    float small; /* below 2^-14, adding 0.5 rounds to a multiple of 2^-24 */
+    memcpy(&small, &magnitude, sizeof small);
+    small += 0.5f;
+    uint32_t subnormal;
+    memcpy(&subnormal, &small, sizeof subnormal);
+    uint32_t half = (magnitude - 0x38000000u + 0xFFF + (magnitude >> 13 & 1)) >> 13;
+    half = magnitude < 0x38800000u ? subnormal - 0x3F000000u : half;
+    half = magnitude >= 0x477FF000u ? 0x7C00 : half; /* 65520 and above */
+    half = magnitude > 0x7F800000u ? 0x7E00 : half;
+    return (uint16_t)(sign | half);
 }
 
 static int64_t int64_of(double value) {
