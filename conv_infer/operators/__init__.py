@@ -178,7 +178,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     (ONNX, "MatMul"): Operator(
         "N N -> N", "", matmul.matmul, evaluate=matmul.evaluate_matmul, lower=lower_matmul.lower_matmul
     ),
-    (ONNX, "MatMulInteger"): Operator("Q Q1 Q? Q1? -> int32", "", matmul.matmul),
+    (ONNX, "MatMulInteger"): Operator("Q Q1 Q? Q1? -> int32", "", quantisation.integer_matmul),
     (ONNX, "QLinearConv"): Operator(
         "Q float32 Q Q1 float32 Q1 float32 Q2 int32? -> Q2", _CONV, quantisation.qlinear_convolution
     ),

@@ -10,7 +10,7 @@ from .checks import Shape, choice, dims, integer, integers, model_error, tensor
 from .window import AUTO_PADS, Window, explicit_pads, per_axis, resolve_window
 
 # Where the operators keep their weights and biases.
-_WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "DeformConv": 1, "QLinearConv": 3}
+_WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "DeformConv": 1, "QConv": 1, "QLinearConv": 3}
 _BIAS = {"Conv": 2, "ConvTranspose": 2, "QLinearConv": 8}
 
 

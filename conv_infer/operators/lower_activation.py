@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+
+import numpy as np
 
 from ..graph import Node
 from ..layout import Lowering
@@ -39,7 +42,7 @@ SIMPLE_ACTIVATIONS = tuple(_SIMPLE)
 RELU = ("clamp", 0.0, math.inf)
 
 
-def activation_of(lowering: Lowering, node: Node) -> tuple[str, float, float] | None:
+def activation_of(node: Node, constants: Mapping[str, np.ndarray]) -> tuple[str, float, float] | None:
     """(kind, alpha, beta) of an ONNX activation; None where it is none, or its bounds are computed."""
     op = node.op
     if op == "Relu":
@@ -49,7 +52,7 @@ def activation_of(lowering: Lowering, node: Node) -> tuple[str, float, float] | 
     if op == "Gelu":
         return ("gelu_tanh" if node.attrs.get("approximate") == "tanh" else "gelu", 0.0, 0.0)
     if op == "Clip":
-        return _clip(lowering, node)
+        return _clip(node, constants)
     entry = _SIMPLE.get(op)
     if entry is None:
         return None
@@ -61,14 +64,14 @@ def activation_of(lowering: Lowering, node: Node) -> tuple[str, float, float] | 
     )
 
 
-def _clip(lowering: Lowering, node: Node) -> tuple[str, float, float] | None:
+def _clip(node: Node, constants: Mapping[str, np.ndarray]) -> tuple[str, float, float] | None:
     bounds = [float(node.attrs.get("min", -math.inf)), float(node.attrs.get("max", math.inf))]
-    for index in (1, 2):
-        if lowering.has_input(node, index):
-            array = lowering.constant(node, index)
+    for index, name in enumerate(node.inputs[1:]):
+        if name:
+            array = constants.get(name)
             if array is None or array.size != 1:
                 return None
-            bounds[index - 1] = float(array.reshape(-1)[0])
+            bounds[index] = float(array.reshape(-1)[0])
     low, high = bounds
     if math.isnan(low) or math.isnan(high):
         return None
@@ -79,7 +82,7 @@ def _clip(lowering: Lowering, node: Node) -> tuple[str, float, float] | None:
 def lower_activation(lowering: Lowering, node: Node) -> bool:
     if not lowering.is_float(node.inputs[0]):
         return False
-    activation = activation_of(lowering, node)
+    activation = activation_of(node, lowering.constants)
     if activation is None:
         return False
     emit_activation(lowering, node, activation)

@@ -18,7 +18,7 @@ def lower_conv(lowering: Lowering, node: Node) -> bool:
     window, groups = resolve_convolution(node, lowering.shape(x), lowering.shape(w))
     attrs = window_attrs(window)
     attrs.update(groups=groups, activation=None, input_channels=None, input_layout="NHWC")
-    others = [_image_weights(lowering, node), _bias(lowering, node), ""]
+    others = [image_weights(lowering, node), _bias(lowering, node), ""]
     if _reads_planar(lowering, x, groups):
         attrs["input_layout"] = "NCHW"
         lowering.emit(node, "Conv", [lowering.use_plain(x), *others], channels_last(4), attrs)
@@ -34,7 +34,7 @@ def lower_conv_transpose(lowering: Lowering, node: Node) -> bool:
     window, groups, surplus = resolve_transposed_convolution(node, lowering.shape(x), lowering.shape(w))
     attrs = window_attrs(window)
     attrs.update(groups=groups, activation=None, output_padding=pair(surplus, 0))
-    emit_on_image(lowering, node, "ConvTranspose", [_image_weights(lowering, node), _bias(lowering, node)], attrs)
+    emit_on_image(lowering, node, "ConvTranspose", [image_weights(lowering, node), _bias(lowering, node)], attrs)
     return True
 
 
@@ -59,7 +59,7 @@ def _reads_planar(lowering: Lowering, x: str, groups: int) -> bool:
     )
 
 
-def _image_weights(lowering: Lowering, node: Node) -> str:
+def image_weights(lowering: Lowering, node: Node) -> str:
     """Weights with axis 1 moved to the end, OIHW -> OHWI; a view."""
     name = node.inputs[1]
     physical = lowering.use(name, channels_last(lowering.rank(name)))

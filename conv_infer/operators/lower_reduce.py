@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
+from typing import Any
 
 from ..graph import Node
 from ..layout import Lowering, plain_order
@@ -24,7 +26,7 @@ REDUCTIONS = tuple(_KINDS)
 
 
 def lower_reduce(lowering: Lowering, node: Node) -> bool:
-    x, output = node.inputs[0], node.outputs[0]
+    x = node.inputs[0]
     shape = lowering.shape(x)
     if not lowering.is_float(x) or prod(shape) == 0:
         return False
@@ -40,18 +42,27 @@ def lower_reduce(lowering: Lowering, node: Node) -> bool:
             return False
         axes = range(rank)
     axes = sorted({axis + rank if axis < 0 else axis for axis in axes})
+    emit_reduction(lowering, node, "Reduce", axes, bool(node.attrs.get("keepdims", 1)), {"kind": _KINDS[node.op]})
+    return True
+
+
+def emit_reduction(
+    lowering: Lowering, node: Node, op: str, axes: Sequence[int], keep_axes: bool, attrs: dict[str, Any]
+) -> None:
+    """Appends an operator that reduces some axes of the node's input to size 1, whatever its layout."""
+    x, output = node.inputs[0], node.outputs[0]
+    rank = lowering.rank(x)
     physical, order = lowering.use_home(x)
-    attrs = {"kind": _KINDS[node.op], "axes": tuple(sorted(order.index(axis) for axis in axes))}
-    if node.attrs.get("keepdims", 1):
-        lowering.emit(node, "Reduce", [physical], order, attrs)
-        return True
+    attrs = {**attrs, "axes": tuple(sorted(order.index(axis) for axis in axes))}
+    if keep_axes:
+        lowering.emit(node, op, [physical], order, attrs)
+        return
     kept = [1 if index in attrs["axes"] else size for index, size in enumerate(lowering.shape(physical))]
-    reduced = lowering.step(node, "Reduce", [physical], kept, attrs)
+    reduced = lowering.step(node, op, [physical], kept, attrs, lowering.dtype(output))
     # the axes that remain, in the order they lie in memory, numbered as the output numbers them
     number = {axis: index for index, axis in enumerate(axis for axis in range(rank) if axis not in axes)}
     lowering.emit(node, "Reshape", [reduced], tuple([number[axis] for axis in order if axis in number]))
     assert lowering.rank(output) == len(number)
-    return True
 
 
 def lower_softmax(lowering: Lowering, node: Node) -> bool:
@@ -61,19 +72,26 @@ def lower_softmax(lowering: Lowering, node: Node) -> bool:
     rank = len(shape)
     if not lowering.is_float(x) or rank == 0:
         return False
-    log = node.op == "LogSoftmax"
     axis = node.attrs.get("axis", -1 if node.version >= 13 else 1)
     axis += rank if axis < 0 else 0
+    if axis == rank:  # before opset 13 an axis may lie past the last one
+        return False
+    emit_along_axis(lowering, node, "Softmax", axis, {"log": node.op == "LogSoftmax"})
+    return True
+
+
+def emit_along_axis(lowering: Lowering, node: Node, op: str, axis: int, attrs: dict[str, Any]) -> None:
+    """Appends an operator along one axis of the node's input; before opset 13 all axes from there on count as one."""
+    x = node.inputs[0]
+    shape = lowering.shape(x)
+    rank = len(shape)
     if node.version < 13 and prod(shape[axis + 1 :]) != 1:
         spread = [index for index in range(axis, rank) if shape[index] != 1]
         if len(spread) > 1:
             rows = lowering.reshaped(node, lowering.use_plain(x), (prod(shape[:axis]), prod(shape[axis:])))
-            rows = lowering.step(node, "Softmax", [rows], lowering.shape(rows), {"axis": 1, "log": log})
+            rows = lowering.step(node, op, [rows], lowering.shape(rows), {**attrs, "axis": 1})
             lowering.emit(node, "Reshape", [rows], plain_order(rank))
-            return True
+            return
         axis = spread[0]
-    if axis == rank:  # before opset 13 an axis may lie past the last one
-        return False
     physical, order = lowering.use_home(x)
-    lowering.emit(node, "Softmax", [physical], order, {"axis": order.index(axis), "log": log})
-    return True
+    lowering.emit(node, op, [physical], order, {**attrs, "axis": order.index(axis)})

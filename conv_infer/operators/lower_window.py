@@ -34,5 +34,6 @@ def emit_on_image(lowering: Lowering, node: Node, op: str, others: list[str], at
     batch, channels, length = lowering.shape(x)
     image = lowering.reshaped(node, physical, (batch, 1, length, channels))
     batch, channels, length = lowering.shape(node.outputs[0])
-    image = lowering.step(node, op, [image, *others], (batch, 1, length, channels), attrs)
+    dtype = lowering.dtype(node.outputs[0])
+    image = lowering.step(node, op, [image, *others], (batch, 1, length, channels), attrs, dtype)
     lowering.emit(node, "Reshape", [image], order)

@@ -16,6 +16,7 @@ from .pooling import qlinear_global_pooling, qlinear_pooling
 from .shapes import element_type
 
 _INTEGERS = ("int8", "uint8", "int16", "uint16")
+INT32_MAX = 2**31 - 1
 
 
 def resolve_quantisation_axis(node: Node, x: Shape, scale: Shape) -> int | None:
@@ -152,11 +153,60 @@ def _check_parameters(
                 raise model_error(node, f"{tensor(node, index, shape)} is a scale or zero point; {wanted} expected")
 
 
+def accumulator_bound(weights: np.ndarray, zero_points: np.ndarray, bias: np.ndarray | None) -> int:
+    """What the sums of an integer product cannot exceed: weights [outputs, ...], one or `outputs` zero points."""
+    outputs = weights.shape[0]
+    flat = weights.reshape(outputs, -1)
+    extra = 0 if bias is None or not bias.size else int(np.abs(bias.astype(np.int64)).max())
+    quick = 255 * 255 * flat.shape[1] + extra
+    if quick <= INT32_MAX:
+        return quick
+    greatest = 0
+    for start in range(0, outputs, 64):  # a few channels at a time: the differences take eight times the memory
+        zeros = np.broadcast_to(zero_points.reshape(-1), (outputs,))[start : start + 64, None].astype(np.int64)
+        sums = np.abs(flat[start : start + 64] - zeros).sum(axis=1)
+        greatest = max(greatest, int(sums.max()))
+    return 255 * greatest + extra
+
+
+def _check_sums(
+    node: Node,
+    weights: Sequence[int],
+    depth: int,
+    constants: Sequence,
+    index: int,
+    zero_point: int,
+    bias: int,
+    axis: int,
+) -> None:
+    """Raises where sums of `depth` products could leave int32; exact where weights and zero points are constant.
+
+    `index`, `zero_point`, `bias` are inputs of the node, `axis` is that of the weights' outputs.
+    """
+    if 255 * 255 * depth <= INT32_MAX // 2:
+        return
+    array = constants[index]
+    zeros = constants[zero_point] if zero_point < len(constants) else None
+    if array is None:
+        bound = 255 * 255 * depth
+    else:
+        zeros = np.zeros(1, np.int64) if zeros is None else zeros
+        extra = constants[bias] if 0 < bias < len(constants) else None
+        bound = accumulator_bound(np.moveaxis(array, axis, 0), zeros, extra)
+    if bound > INT32_MAX:
+        raise unsupported(
+            node,
+            f"its sums of {depth} products with {tensor(node, index, weights)} could reach {bound}; "
+            f"they are kept in int32, up to {INT32_MAX}",
+        )
+
+
 def qlinear_convolution(node: Node, shapes: list, constants: list) -> list:
     """QLinearConv-10: x, its scale and zero point, w, its, y's, bias."""
     result = convolution(node, shapes, constants)
-    channels = shapes[3][0]
-    _check_parameters(node, shapes, constants, ((1, 2), (4, 5), (6, 7)), {4: channels, 5: channels})
+    weights = shapes[3]
+    _check_parameters(node, shapes, constants, ((1, 2), (4, 5), (6, 7)), {4: weights[0], 5: weights[0]})
+    _check_sums(node, weights, math.prod(weights[1:]), constants, 3, 5, 8, 0)
     return result
 
 
@@ -169,7 +219,24 @@ def integer_convolution(node: Node, shapes: list, constants: list) -> list:
             raise model_error(
                 node, f"{tensor(node, index, shape)} is a zero point; a scalar or {channels} values are expected"
             )
+    _check_sums(node, shapes[1], math.prod(shapes[1][1:]), constants, 1, 3, 0, 0)
     return result
+
+
+def integer_matmul(node: Node, shapes: list, constants: list) -> list:
+    """MatMulInteger-10: a, b, zero points."""
+    result = matmul(node, shapes, constants)
+    _check_matrix_sums(node, shapes, constants, 1, 3)
+    return result
+
+
+def _check_matrix_sums(node: Node, shapes: list, constants: list, index: int, zero_point: int) -> None:
+    """The same for matrices [..., K, N]."""
+    if len(shapes[index]) >= 2:
+        zeros = shapes[zero_point] if zero_point < len(shapes) else None
+        per_column = len(shapes[index]) == 2 and zeros is not None
+        constants = constants if per_column or zeros is None else [*constants[:index], None, *constants[index + 1 :]]
+        _check_sums(node, shapes[index], shapes[index][-2], constants, index, zero_point, 0, -1)
 
 
 def qlinear_matmul(node: Node, shapes: list, constants: list) -> list:
@@ -177,13 +244,15 @@ def qlinear_matmul(node: Node, shapes: list, constants: list) -> list:
     result = matmul(node, shapes, constants)
     for index in (1, 4, 6):
         check_scale(node, constants, index)
+    _check_matrix_sums(node, shapes, constants, 3, 5)
     return result
 
 
 def qgemm(node: Node, shapes: list, constants: list) -> list:
     """com.microsoft.QGemm: a, its scale and zero point, b, its, c, y's; float32 without y's."""
-    m, n, _ = resolve_gemm(node, shapes[0], shapes[3])
+    m, n, k = resolve_gemm(node, shapes[0], shapes[3])
     _check_parameters(node, shapes, constants, ((1, 2), (4, 5), (7, 8)), {4: n, 5: n})
+    _check_sums(node, shapes[3], k, constants, 3, 5, 6, 0 if integer(node, "transB", 0) else 1)
     if (
         len(shapes) > 6
         and shapes[6] is not None

@@ -10,6 +10,7 @@ from .absorb_gathers import absorb_gathers
 from .fold_affine import fold_affine
 from .fold_padding import fold_padding
 from .fuse_activations import fuse_activations
+from .fuse_quantised import fuse_quantised
 from .fuse_residuals import fuse_residuals
 from .lower import lower
 from .recognise_activations import recognise_activations
@@ -23,8 +24,9 @@ from .widen_float16 import widen_float16
 PASSES = (
     # on the ONNX graph
     widen_float16,
-    recognise_shuffle,
     recognise_activations,
+    fuse_quantised,
+    recognise_shuffle,
     recognise_normalisation,
     remove_dead,
     # to planned operators, channels last

@@ -77,9 +77,8 @@ class _Walk:
         if order is None:
             self.append(node)
             return
-        x, w, bias, residual = node.inputs
-        bias = bias and self.reordered(bias, order, 0)
-        self.emit(node, [x, self.reordered(w, order, 0), bias, residual], _inverse(order))
+        node = self.with_outputs(node, order)
+        self.emit(node, list(node.inputs), _inverse(order))
 
     def width(self, name: str) -> int:
         return self.graph.types[name].shape[-1]  # type: ignore[index,return-value]
@@ -158,6 +157,20 @@ class _Walk:
         """A constant with its elements along one axis picked in the order given."""
         return self.graph.add_constant(name, np.take(self.graph.constants[name], order, axis))
 
+    def with_outputs(self, node: Node, order: Channels) -> Node:
+        """A convolution or Affine that writes its channels in another order: all it has per channel is reordered."""
+        inputs = list(node.inputs)
+        for index in (1, 2):
+            if index < len(inputs) and inputs[index]:
+                inputs[index] = self.reordered(inputs[index], order, 0)
+        if node.op != "QConv":
+            return node.replace(inputs=inputs)
+        attrs = dict(node.attrs)
+        for name in ("scale", "w_zero_point"):
+            if isinstance(attrs[name], np.ndarray):
+                attrs[name] = attrs[name][order]
+        return node.replace(inputs=inputs, attrs=attrs)
+
     # Operators that make views
 
     def gather(self, node: Node) -> None:
@@ -192,20 +205,15 @@ class _Walk:
                 return False
             node = self.nodes[position]
             chain.append(position)
-            if node.domain != INTERNAL or node.op not in ("Conv", "Affine", "Activation"):
+            if node.domain != INTERNAL or node.op not in ("Conv", "QConv", "Affine", "Activation", "QLookup"):
                 return False
-            if node.op == "Conv":
+            if node.op in ("Conv", "QConv"):
                 if node.attrs["groups"] != 1 or node.inputs[3]:
                     return False
                 break
             current = node.inputs[0]
         for position in chain:
-            node = self.nodes[position]
-            inputs = list(node.inputs)
-            for index in (1, 2):
-                if index < len(inputs) and inputs[index]:
-                    inputs[index] = self.reordered(inputs[index], channels, 0)
-            self.nodes[position] = node.replace(inputs=inputs)
+            self.nodes[position] = self.with_outputs(self.nodes[position], channels)
         last = self.nodes[chain[0]]
         self.nodes[chain[0]] = last.replace(outputs=[output])
         self.positions[output] = chain[0]
@@ -217,6 +225,9 @@ class _Walk:
         physical, order = self.settle(node.inputs[0])
         self.emit(node, [physical], order)
         return True
+
+    def quantise(self, node: Node) -> bool:
+        return node.attrs["axis"] is None and self.unary(node)
 
     def reduce(self, node: Node) -> bool:
         return len(self.graph.shape(node.inputs[0])) - 1 not in node.attrs["axes"] and self.unary(node)
@@ -295,7 +306,7 @@ class _Walk:
 
     def conv(self, node: Node) -> bool:
         x, w, bias, residual = node.inputs
-        if residual or x not in self.views or node.attrs["input_layout"] != "NHWC" or x in self.ordered:
+        if residual or x not in self.views or x in self.ordered or node.attrs.get("input_layout", "NHWC") != "NHWC":
             return False
         outputs, _, _, depth = self.graph.shape(w)
         groups = node.attrs["groups"]
@@ -328,17 +339,15 @@ class _Walk:
         return self.graph.add_constant(name, taken)
 
     def _depthwise(self, node: Node, multiplier: int) -> bool:
-        x, w, bias, residual = node.inputs
-        physical, order = self.settle(x)
+        physical, order = self.settle(node.inputs[0])
         if order is None:
-            self.append(node.replace(inputs=[physical, w, bias, residual]))
+            self.append(node.replace(inputs=[physical, *node.inputs[1:]]))
             return True
         logical = _inverse(order)  # which channel each physical one is
         if multiplier > 1:
             logical = (logical[:, None] * multiplier + np.arange(multiplier)).reshape(-1)
-        w = self.reordered(w, logical, 0)
-        bias = bias and self.reordered(bias, logical, 0)
-        self.emit(node, [physical, w, bias, residual], _inverse(logical))
+        node = self.with_outputs(node, logical)
+        self.emit(node, [physical, *node.inputs[1:]], _inverse(logical))
         return True
 
     def conv_transpose(self, node: Node) -> bool:
@@ -356,15 +365,21 @@ _HANDLERS: dict[str, Callable[[_Walk, Node], bool | None]] = {
     "ChannelGather": _Walk.gather,
     "Slice": _Walk.slice,
     "Conv": _Walk.conv,
+    "QConv": _Walk.conv,
     "ConvTranspose": _Walk.conv_transpose,
     "Affine": _Walk.per_channel,
     "InstanceNorm": _Walk.per_channel,
     "Binary": _Walk.binary,
+    "QBinary": _Walk.binary,
     "Concat": _Walk.concat,
     "Reduce": _Walk.reduce,
+    "QMean": _Walk.reduce,
     "Softmax": _Walk.softmax,
+    "QSoftmax": _Walk.softmax,
     "Pad": _Walk.pad,
     "Reshape": _Walk.same_width,
     "Expand": _Walk.same_width,
+    **dict.fromkeys(("Quantize", "Dequantize"), _Walk.quantise),
     **dict.fromkeys(("Activation", "Cast", "MaxPool", "AveragePool", "Resize"), _Walk.unary),
+    **dict.fromkeys(("QLookup", "QAveragePool"), _Walk.unary),
 }

@@ -13,7 +13,10 @@ import numpy as np
 from ..graph import INTERNAL, Graph, Node
 
 # Operators whose channels are those of their first input, in whatever order
-_ALIKE = frozenset(("Activation", "Affine", "MaxPool", "AveragePool", "Resize", "Cast"))
+_ALIKE = frozenset(
+    ("Activation", "Affine", "MaxPool", "AveragePool", "Resize", "Cast", "QAveragePool", "QLookup", "Quantize")
+)
+_CONVOLUTIONS = ("Conv", "QConv")
 
 Ranks = np.ndarray  # one number per channel, equal where channels go the same way; the nearest selection weighs most
 
@@ -54,11 +57,13 @@ def _hands_on(graph: Graph, node: Node) -> bool:
         return False
     if node.op == "Concat":
         return node.attrs["axis"] == len(graph.shape(node.outputs[0])) - 1
+    if node.op == "Quantize" and node.attrs["axis"] is not None:
+        return False
     return node.op in _ALIKE or _is_depthwise(graph, node)
 
 
 def _is_dense(node: Node) -> bool:
-    return node.op == "Conv" and node.domain == INTERNAL and node.attrs["groups"] == 1 and not node.inputs[3]
+    return node.op in _CONVOLUTIONS and node.domain == INTERNAL and node.attrs["groups"] == 1 and not node.inputs[3]
 
 
 def _absorbs(graph: Graph, node: Node) -> bool:
@@ -67,7 +72,9 @@ def _absorbs(graph: Graph, node: Node) -> bool:
         return False
     if node.op in ("ChannelGather", "Slice"):
         return _channels(graph, node) is not None
-    return node.op == "Conv" and node.attrs["input_layout"] == "NHWC" and not _is_depthwise(graph, node)
+    if node.op not in _CONVOLUTIONS or node.attrs.get("input_layout", "NHWC") != "NHWC":
+        return False
+    return not _is_depthwise(graph, node)
 
 
 def _channels(graph: Graph, node: Node) -> np.ndarray | None:
@@ -94,7 +101,7 @@ def _selects(graph: Graph, node: Node) -> bool:
 
 def _through_selection(graph: Graph, node: Node, below: Ranks | None, ranks: dict[str, Ranks]) -> None:
     """What a selection tells of its input's channels; a convolution tells nothing."""
-    if node.op == "Conv":
+    if node.op in _CONVOLUTIONS:
         return
     channels = _channels(graph, node)
     width = graph.shape(node.inputs[0])[-1]
@@ -114,7 +121,7 @@ def _combine(ranks: dict[str, Ranks], name: str, more: Ranks) -> None:
 
 
 def _is_depthwise(graph: Graph, node: Node) -> bool:
-    if node.op != "Conv":
+    if node.op not in _CONVOLUTIONS:
         return False
     outputs, _, _, depth = graph.shape(node.inputs[1])
     return depth == 1 and node.attrs["groups"] == outputs

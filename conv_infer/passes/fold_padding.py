@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ..graph import INTERNAL, Graph, Node
 from .planned import Editor
 from .ranges import Ranges
 
-_WINDOWED = frozenset(("Conv", "AveragePool", "MaxPool"))
+_WINDOWED = frozenset(("Conv", "AveragePool", "MaxPool", "QConv", "QAveragePool"))
 
 
 def fold_padding(graph: Graph) -> Graph:
@@ -41,14 +43,17 @@ def _folded(graph: Graph, ranges: Ranges, node: Node, pad: Node) -> Node:
     if node.op == "Conv":
         if value != 0 or node.attrs["input_layout"] != "NHWC":
             return node
-    elif node.op == "AveragePool":
+    elif node.op == "QConv":
+        if value != node.attrs["x_zero_point"]:
+            return node
+    elif node.op in ("AveragePool", "QAveragePool"):
         # what Pad wrote counts in the mean; what the pool pads itself would then count too, or lie beyond the end
-        if value != 0 or any(own) or not _fits(graph, node):
+        if value != node.attrs.get("x_zero_point", 0) or any(own) or not _fits(graph, node):
             return node
         attrs["count_include_pad"] = True
     else:
         # the pool's own padding never wins, so the value must not win either
-        ignored = value == -math.inf or (value <= 0 and ranges.of(pad.inputs[0])[0] >= value)
+        ignored = value == _lowest(graph.dtype(pad.inputs[0])) or (value <= 0 and ranges.of(pad.inputs[0])[0] >= value)
         kernel = node.attrs["kernel"]
         if (
             any(own)
@@ -59,6 +64,10 @@ def _folded(graph: Graph, ranges: Ranges, node: Node, pad: Node) -> Node:
         ):
             return node
     return node.replace(inputs=[pad.inputs[0], *node.inputs[1:]], attrs=attrs)
+
+
+def _lowest(dtype: np.dtype) -> float:
+    return -math.inf if dtype.kind == "f" else float(np.iinfo(dtype).min)
 
 
 def _fits(graph: Graph, node: Node) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..graph import INTERNAL, Graph, Node
 from .planned import ACTIVATING, Editor, activation_attr, compose
+from .quantised.levels import table_of_clip
 from .ranges import Ranges
 
 
@@ -17,6 +18,8 @@ def fuse_activations(graph: Graph) -> Graph:
             elif _fuse(editor, node) or _push_through_concat(editor, ranges, node):
                 ranges.note(editor.nodes[editor.positions[node.outputs[0]]])  # type: ignore[arg-type]
                 continue
+        elif node.op == "QLookup" and node.domain == INTERNAL and _fuse_clip(editor, node):
+            continue
         editor.append(node)
         ranges.note(node)
     return editor.finish()
@@ -37,6 +40,18 @@ def _fuse(editor: Editor, node: Node) -> bool:
             return False
         attrs = {**before.attrs, "activation": both}
     editor.replace(before, before.replace(attrs=attrs, outputs=node.outputs))
+    return True
+
+
+def _fuse_clip(editor: Editor, node: Node) -> bool:
+    """A table that only limits levels to a range is part of the integer operator before it."""
+    before = editor.producer(node.inputs[0], "QConv", "QBinary")
+    bounds = None if before is None else table_of_clip(node.attrs["table"], editor.graph.dtype(node.inputs[0]))
+    if bounds is None or before.attrs.get("raw"):  # type: ignore[union-attr]
+        return False
+    low, high = (min(max(before.attrs[name], bounds[0]), bounds[1]) for name in ("lo", "hi"))  # type: ignore[union-attr]
+    attrs = {**before.attrs, "lo": low, "hi": high}  # type: ignore[union-attr]
+    editor.replace(before, before.replace(attrs=attrs, outputs=node.outputs))  # type: ignore[arg-type,union-attr]
     return True
 
 

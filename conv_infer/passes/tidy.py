@@ -7,7 +7,7 @@ import numpy as np
 from ..graph import INTERNAL, Graph, Node
 from .remove_dead import remove_dead
 
-_COPIES = frozenset(("Reshape", "Transpose", "Slice", "ChannelGather", "Expand", "Pad", "Cast"))
+_COPIES = frozenset(("Reshape", "Transpose", "Slice", "ChannelGather", "Expand", "Pad", "Cast", "Quantize", "QLookup"))
 
 
 def tidy(graph: Graph) -> Graph:
