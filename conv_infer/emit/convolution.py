@@ -81,6 +81,7 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
         geometry.rows,
         geometry.row_bytes(node.attrs["strides"]),
         len(panels),
+        weight_bytes,
         geometry.macs,
         ctx.threads,
         max(panel.kernel.mr for panel in cut),

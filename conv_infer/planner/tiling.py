@@ -117,19 +117,25 @@ class RowPlan:
 
 
 def plan_rows(
-    rows: int, row_bytes: int, panels: int, macs: int, threads: int, row_multiple: int, l2_bytes: int
+    rows: int, row_bytes: int, panels: int, weight_bytes: int, macs: int, threads: int, row_multiple: int, l2_bytes: int
 ) -> RowPlan:
-    """Blocks of rows whose input stays in half the second-level cache while all panels pass over it, and at least
-    `TASKS_PER_THREAD` tasks a thread where there is work for them; panels are dealt out where rows are too few."""
+    """Blocks of rows whose input stays in half the second-level cache while all panels pass over it.
+
+    With several threads, at least `TASKS_PER_THREAD` tasks for each where there is work for them: every task reads the
+    input of its rows and the weights of its panels, so the larger of the two is what is dealt out, and the other only
+    where that alone makes too few tasks."""
     block = max(row_multiple, min(rows, l2_bytes // 2 // max(row_bytes, 1)))
     if threads == 1:
         return RowPlan(even(rows, block, row_multiple), panels)
     wanted = max(1, min(threads * TASKS_PER_THREAD, macs // SMALLEST_TASK_MACS))
-    row_tasks = min(wanted, max(1, rows // (2 * row_multiple)))
-    block = min(block, -(-rows // row_tasks))
-    block = even(rows, block, row_multiple)
-    row_tasks = -(-rows // block)
-    panel_tasks = min(panels, -(-wanted // row_tasks))
+    most_row_tasks = max(1, rows // (2 * row_multiple))
+    if weight_bytes > rows * row_bytes:
+        panel_tasks = min(panels, wanted)
+        row_tasks = min(most_row_tasks, -(-wanted // panel_tasks))
+    else:
+        row_tasks = min(most_row_tasks, wanted)
+        panel_tasks = min(panels, -(-wanted // row_tasks))
+    block = even(rows, min(block, -(-rows // row_tasks)), row_multiple)
     return RowPlan(block, -(-panels // panel_tasks))
 
 

@@ -22,7 +22,7 @@
 #define GEMM_NR (GEMM_VECTORS * VF_LANES)
 
 CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, int32_t first,
-                                  const char *prefetch, int64_t prefetch_step) {
+                                  const int32_t *lanes, const char *prefetch, int64_t prefetch_step) {
     const float *row[GEMM_MR];
     vf sum[GEMM_MR][GEMM_VECTORS];
     CI_UNROLL
@@ -35,7 +35,7 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
     }
 
 #define GEMM_SUM_UP(offset, PREFETCH)                                                                        \
-    for (int64_t k = 0; k < depth; k++, b += GEMM_NR) {                                                         \
+    for (int64_t k = 0; k < depth; k++, b += GEMM_NR) {                                                      \
         const int64_t from = offset;                                                                         \
         vf column[GEMM_VECTORS];                                                                             \
         PREFETCH;                                                                                            \
@@ -89,19 +89,15 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
         return;
     }
 
-    int32_t lanes[GEMM_VECTORS];
-    CI_UNROLL
-    for (int v = 0; v < GEMM_VECTORS; v++) {
-        const int32_t left = args->columns - v * VF_LANES;
-        lanes[v] = left < 0 ? 0 : left < VF_LANES ? left : VF_LANES;
-    }
+    const int is_whole = args->columns == GEMM_NR;
     if (args->residual) {
         CI_UNROLL
         for (int r = 0; r < rows; r++) {
             const float *residual = args->residual + args->residual_row[first + r];
             CI_UNROLL
             for (int v = 0; v < GEMM_VECTORS; v++)
-                sum[r][v] = vf_add(sum[r][v], vf_load_n(residual + v * VF_LANES, lanes[v]));
+                sum[r][v] = vf_add(sum[r][v], is_whole ? vf_load(residual + v * VF_LANES)
+                                                       : vf_load_n(residual + v * VF_LANES, lanes[v]));
         }
     }
     if (gemm_raises(&args->activation)) {
@@ -122,7 +118,7 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
                 sum[r][v] = vf_min(sum[r][v], highest);
         }
     }
-    if (args->columns == GEMM_NR) {
+    if (is_whole) {
         CI_UNROLL
         for (int r = 0; r < rows; r++) {
             float *c = args->c + args->c_row[first + r];
@@ -143,10 +139,20 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
         gemm_activate_rows(args, first, rows);
 }
 
+/* `count` tiles of so many rows each. */
 #define GEMM_ROWS(rows)                                                                                      \
-    static void GEMM_TILE_FN(rows)(const ci_gemm_f32_args *args, int32_t first, const char *prefetch,        \
-                                   int64_t prefetch_step) {                                                  \
-        GEMM_TILE_FN(tile)(rows, args, first, prefetch, prefetch_step);                                      \
+    static void GEMM_TILE_FN(rows)(const ci_gemm_f32_args *args, int32_t first, int32_t count,               \
+                                   const char *prefetch, int64_t prefetch_share, int64_t prefetch_step) {    \
+        int32_t lanes[GEMM_VECTORS];                                                                         \
+        for (int v = 0; v < GEMM_VECTORS; v++) {                                                             \
+            const int32_t left = args->columns - v * VF_LANES;                                               \
+            lanes[v] = left < 0 ? 0 : left < VF_LANES ? left : VF_LANES;                                     \
+        }                                                                                                    \
+        for (; count > 0; count--, first += rows) {                                                          \
+            GEMM_TILE_FN(tile)(rows, args, first, lanes, prefetch, prefetch_step);                           \
+            if (prefetch)                                                                                    \
+                prefetch += prefetch_share;                                                                  \
+        }                                                                                                    \
     }
 CI_FOR_EACH_UP_TO(GEMM_MR, GEMM_ROWS)
 
@@ -154,16 +160,15 @@ void GEMM_NAME(const ci_gemm_f32_args *args) {
 #define GEMM_ENTRY(rows) GEMM_TILE_FN(rows),
     static gemm_tile_fn *const tiles[] = {CI_FOR_EACH_UP_TO(GEMM_MR, GEMM_ENTRY)};
 #undef GEMM_ENTRY
-    int32_t left = (args->rows + GEMM_MR - 1) / GEMM_MR;
-    const int64_t share = args->prefetch_bytes / left, step = (share + args->depth - 1) / args->depth;
+    const int32_t count = (args->rows + GEMM_MR - 1) / GEMM_MR, fewest = args->rows / count;
+    const int32_t larger = args->rows - fewest * count; /* tiles with a row more come first */
+    const int64_t share = args->prefetch_bytes / count, step = (share + args->depth - 1) / args->depth;
     const char *prefetch = args->prefetch;
-    for (int32_t first = 0; left > 0; left--) {
-        const int32_t rows = (args->rows - first + left - 1) / left;
-        tiles[rows - 1](args, first, prefetch, step);
-        first += rows;
-        if (prefetch)
-            prefetch += share;
-    }
+    if (larger > 0)
+        tiles[fewest](args, 0, larger, prefetch, share, step);
+    if (prefetch)
+        prefetch += larger * share;
+    tiles[fewest - 1](args, larger * (fewest + 1), count - larger, prefetch, share, step);
 }
 
 #undef GEMM_ROWS

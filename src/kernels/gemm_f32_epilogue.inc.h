@@ -8,8 +8,8 @@
 #include "activation_f32.inc.h"
 #include "conv_infer/microkernel.h"
 
-typedef void gemm_tile_fn(const ci_gemm_f32_args *args, int32_t first, const char *prefetch,
-                          int64_t prefetch_step);
+typedef void gemm_tile_fn(const ci_gemm_f32_args *args, int32_t first, int32_t count, const char *prefetch,
+                          int64_t prefetch_share, int64_t prefetch_step);
 
 static inline int gemm_raises(const ci_activation *activation) {
     return activation->kind == CI_ACTIVATION_CLAMP && activation->alpha != -INFINITY;
