@@ -87,6 +87,14 @@ def test_scales(mode, coordinates, scales):
     compare(mode, coordinates, "round_prefer_floor", (2, 12, 14, 8), True, scales)
 
 
+@pytest.mark.parametrize("coordinates", COORDINATES)
+@pytest.mark.parametrize("rounding", ["floor", "ceil"])
+def test_positions_round_as_in_onnxruntime(coordinates, rounding):
+    for size in range(1, 20):
+        for count in (1, 2, 3, 5, 11, 13, 29):
+            compare("nearest", coordinates, rounding, (1, 1, size, 1), False, (1, count))
+
+
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
 def test_large_images(mode):
     compare(mode, "half_pixel", "round_prefer_floor", (1, 60, 70, 33), True, (2.0, 2.0))

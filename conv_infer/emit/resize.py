@@ -33,7 +33,8 @@ def source_positions(mode: str, count: int, size: int, scale: float) -> np.ndarr
     if mode == "half_pixel_symmetric":
         adjustment = np.float32(count) / (factor * np.float32(size))
         offset = np.float32(size) / np.float32(2) * (one - adjustment)
-        return offset + (index + half) / factor - half
+        # onnxruntime rounds this sum once, from float64.
+        return (float(offset) + (index + half) / np.float64(factor) - 0.5).astype(np.float32)
     raise UnsupportedError(f"Resize: coordinate_transformation_mode '{mode}' is not supported")
 
 
