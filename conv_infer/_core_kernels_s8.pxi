@@ -78,7 +78,7 @@ cdef extern from "conv_infer/pack_s8.h":
         const int32_t *zero_point
     ctypedef struct ci_gemm_shape_s8:
         const ci_kernel *kernel
-        int32_t columns, panel_columns, runs
+        int32_t columns, panel_columns, runs, runs_alike
         const int32_t *run_length
     ctypedef struct ci_gemm_size_s8:
         int32_t depth, k_blocks, panels, padded_columns

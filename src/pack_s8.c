@@ -11,6 +11,10 @@ static int32_t k_step(const ci_gemm_shape_s8 *shape) {
     return shape->kernel->k_step;
 }
 
+static int32_t run_length(const ci_gemm_shape_s8 *shape, int32_t run) {
+    return shape->run_length[shape->runs_alike ? 0 : run];
+}
+
 static int64_t panel_bytes(const ci_gemm_shape_s8 *shape, const ci_layout_s8 *layout, int64_t k_blocks,
                            int64_t width) {
     return ci_round_up(k_blocks * k_step(shape) * width * (layout->is_wide ? 2 : 1), PANEL_ALIGNMENT);
@@ -33,10 +37,10 @@ ci_status ci_pack_s8_measure(const ci_gemm_shape_s8 *shape, ci_gemm_size_s8 *siz
     const ci_layout_s8 layout = ci_layout_s8_of(shape->kernel->isa);
     int64_t depth = 0, blocks = 0;
     for (int32_t run = 0; run < shape->runs; run++) {
-        if (shape->run_length[run] < 1)
+        if (run_length(shape, run) < 1)
             return CI_ERROR_ARGUMENT;
-        depth += shape->run_length[run];
-        blocks += ci_round_up(shape->run_length[run], k_step(shape)) / k_step(shape);
+        depth += run_length(shape, run);
+        blocks += ci_round_up(run_length(shape, run), k_step(shape)) / k_step(shape);
         if (depth > MAX_DEPTH)
             return CI_ERROR_OVERFLOW;
     }
@@ -76,7 +80,7 @@ ci_gemm_panel_s8 ci_pack_s8_panel(const ci_gemm_shape_s8 *shape, const ci_gemm_s
 
 void ci_pack_s8_depth(const ci_gemm_shape_s8 *shape, const int32_t *run_offset, int32_t *a_depth) {
     for (int32_t run = 0; run < shape->runs; run++) {
-        for (int32_t byte = 0; byte < shape->run_length[run]; byte += k_step(shape))
+        for (int32_t byte = 0; byte < run_length(shape, run); byte += k_step(shape))
             *a_depth++ = run_offset[run] + byte;
     }
 }
@@ -128,7 +132,7 @@ static void pack_column(const ci_gemm_shape_s8 *shape, const ci_layout_s8 *layou
     int32_t k = 0;
     int64_t group = 0;
     for (int32_t run = 0; run < shape->runs; run++) {
-        const int32_t length = shape->run_length[run];
+        const int32_t length = run_length(shape, run);
         for (int32_t byte = 0; byte < length; byte += 4, group++) {
             int16_t four[4] = {0, 0, 0, 0};
             for (int32_t j = 0; j < 4 && byte + j < length; j++)

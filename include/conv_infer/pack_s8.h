@@ -34,6 +34,7 @@ typedef struct {
     int32_t columns;
     int32_t panel_columns;     /* at most so many columns in a panel; 0: as many as the kernel takes */
     int32_t runs;              /* the depth is this many runs of consecutive bytes of A */
+    int32_t runs_alike;        /* run_length holds one value, for all of them */
     const int32_t *run_length; /* [runs] each at least 1 */
 } ci_gemm_shape_s8;
 
