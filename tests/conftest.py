@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -11,6 +12,11 @@ ROOT = Path(__file__).parents[1]
 # `models` and `benchmarks` are imported from the project's folder, but conv_infer, where it is installed, from there:
 # a folder that has not been built in place lacks the compiled module.
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT] + [str(ROOT)]
+
+# Where a run decides about a change, it tries the same examples each time; elsewhere new ones may turn up.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
