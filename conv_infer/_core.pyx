@@ -4,7 +4,7 @@
 from libc.stddef cimport size_t
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from conv_infer.errors import ConvInferError, MemoryLimitError
+from conv_infer.errors import ConvInferError, MemoryLimitError, UnsupportedError
 
 include "_core_types.pxi"
 include "_core_kernels.pxi"
@@ -20,3 +20,4 @@ include "_core_steps_direct.pxi"
 include "_core_steps_reduce.pxi"
 include "_core_steps_resize.pxi"
 include "_core_steps_pool.pxi"
+include "_core_steps_qconv.pxi"

@@ -94,20 +94,19 @@ static int32_t weight(const ci_weights_s8 *weights, int32_t n, int32_t k) {
     return ci_weight_s8(weights->data, weights->is_unsigned, n * weights->column_stride + offset);
 }
 
-/* Whether the weights, their zero points taken off, fit the kernel's. */
-static int32_t differences_fit(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *size,
-                               const ci_weights_s8 *weights) {
+int32_t ci_pack_s8_needs_sums(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *size,
+                              const ci_weights_s8 *weights) {
     if (ci_layout_s8_of(shape->kernel->isa).is_wide || (!weights->zero_point && !weights->is_unsigned))
-        return 1;
+        return 0;
     for (int32_t n = 0; n < shape->columns; n++) {
         const int32_t zero = zero_point_of(weights, n);
         for (int32_t k = 0; k < size->depth; k++) {
             const int32_t difference = weight(weights, n, k) - zero;
             if (difference < -128 || difference > 127)
-                return 0;
+                return 1;
         }
     }
-    return 1;
+    return 0;
 }
 
 /* Writes four consecutive weights of a column; `group` counts fours of depth from the panel's start. */
@@ -146,7 +145,7 @@ static void pack_column(const ci_gemm_shape_s8 *shape, const ci_layout_s8 *layou
 void ci_pack_s8_weights(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *size,
                         const ci_weights_s8 *weights, void *packed, int32_t *needs_sums) {
     const ci_layout_s8 layout = ci_layout_s8_of(shape->kernel->isa);
-    const int32_t fits = differences_fit(shape, size, weights);
+    const int32_t fits = !ci_pack_s8_needs_sums(shape, size, weights);
     *needs_sums = !fits;
     memset(packed, 0, (size_t)size->weight_bytes);
     for (int32_t index = 0; index < size->panels; index++) {

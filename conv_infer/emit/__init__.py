@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..graph import Node
-from . import convolution, copies, elementwise, matmul, normalise, pool, reduce, resize
+from . import convolution, copies, elementwise, matmul, normalise, pool, quantised_convolution, reduce, resize
 from .context import EmitContext, StepInfo
 
 EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
     "Conv": convolution.emit_conv,
+    "QConv": quantised_convolution.emit_qconv,
     # copies
     "Copy": copies.emit_copy,
     "Transpose": copies.emit_transpose,

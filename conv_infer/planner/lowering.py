@@ -62,7 +62,7 @@ def choose_lowering(graph: Graph, node: Node, can_be_framed: bool, spare_memory:
     depth = weights[1] * weights[2] * weights[3]
     weight_bytes = columns * depth * FLOAT_BYTES
     options = [Lowering(FRAME_COPY, 0, framed, framed, copy_ns(framed) + weight_ns(weight_bytes, 1))]
-    if planar or is_direct(node, weights):
+    if planar or node.op == "QConv" or is_direct(node, weights):
         return options[0]
     if spare_memory:
         options = []

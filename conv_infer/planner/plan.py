@@ -14,9 +14,10 @@ from ..errors import MemoryLimitError
 from ..graph import INTERNAL, Graph, Node
 from .arena import live_peak, place
 from .lowering import FRAME_COPY, choose_lowering
-from .storage import NO_PADS, Buffer, Storage, element_count, frame_of, framed_shape, is_stored
+from .storage import NO_PADS, Buffer, Storage, element_count, fill_of, frame_of, framed_shape, is_stored
 
 FIRST_EXTERNAL_SLOT = 2
+READ_SLACK = 64  # int8 kernels read up to so many bytes behind what they need, and ignore them
 
 
 class PlanStep:
@@ -103,6 +104,8 @@ def build_plan(
         plan.graph, storage = settle_storage(graph, plan.slots, spare_memory)
         intervals = storage.intervals()
         plan.arena_bytes = place(intervals)
+        if any(node.op == "QConv" for node in plan.graph.nodes):
+            plan.arena_bytes += READ_SLACK
         if max_memory is None or plan.arena_bytes <= max_memory:
             break
     graph = plan.graph
@@ -137,18 +140,27 @@ def settle_storage(graph: Graph, external: dict[str, int], spare_memory: bool) -
     by the producer, copied into a frame before it, or lowered through the reusable buffer."""
     storage = Storage(graph, external)
     nodes: list[Node] = []
-    copies: dict[str, str] = {}
+    copies: dict[tuple[str, int], str] = {}
     changed = graph.with_nodes(nodes)
+
+    def copied(node: Node) -> Node:
+        """The node reading a copy of its first input, which is made where there is none with such padding yet."""
+        source = node.inputs[0]
+        key = source, fill_of(node)
+        if key not in copies:
+            copies[key] = changed.add_tensor(f"{source}.framed", graph.dtype(source), graph.shape(source))
+            nodes.append(Node("Copy", [source], [copies[key]], domain=INTERNAL, name=copies[key]))
+        return node.replace(inputs=[copies[key], *node.inputs[1:]])
+
     for node in graph.nodes:
         if frame_of(graph, node) != NO_PADS:
-            source = node.inputs[0]
-            lowering = choose_lowering(graph, node, storage.can_be_framed(source), spare_memory)
+            can_be_framed = storage.can_be_framed(node.inputs[0], fill_of(node))
+            lowering = choose_lowering(graph, node, can_be_framed, spare_memory)
             node = node.replace(attrs={**node.attrs, "lowering": lowering})
             if lowering.form == FRAME_COPY:
-                if source not in copies:
-                    copies[source] = changed.add_tensor(f"{source}.framed", graph.dtype(source), graph.shape(source))
-                    nodes.append(Node("Copy", [source], [copies[source]], domain=INTERNAL, name=copies[source]))
-                node = node.replace(inputs=[copies[source], *node.inputs[1:]])
+                node = copied(node)
+        elif node.op == "QConv" and node.domain == INTERNAL and storage.is_external(node.inputs[0]):
+            node = copied(node)  # into the arena, where it may be read beyond its end
         nodes.append(node)
     if copies:
         storage = Storage(changed, external)
@@ -176,14 +188,14 @@ def emit_nodes(plan: Plan, storage: Storage, context: EmitContext) -> None:
             plan.segments.append(context.program)
         before = len(context.program)
         for buffer in frames.get(index, ()):
-            emit_frame(context, buffer, graph.dtype(buffer.root).itemsize)
+            emit_frame(context, buffer, graph.dtype(buffer.root))
         info = EMITTERS[node.op](context, node)
         steps = range(before, len(context.program))
         plan.steps.append(PlanStep(graph, node, info, len(plan.segments) - 1, steps))
 
 
-def emit_frame(context: EmitContext, buffer: Buffer, itemsize: int) -> None:
-    """Writes zeros around the image in a framed buffer; whatever the image's producer does may go on beside it."""
+def emit_frame(context: EmitContext, buffer: Buffer, dtype: np.dtype) -> None:
+    """Writes the padding around the image in a framed buffer; what the producer of the image does may go on beside."""
     view = context.view(buffer.root)
     shape = framed_shape(buffer, view.shape)
     top, left = buffer.pads[:2]
@@ -191,7 +203,7 @@ def emit_frame(context: EmitContext, buffer: Buffer, itemsize: int) -> None:
     inside = sum(place * stride for place, stride in zip(begin, view.strides, strict=True))
     _core.add_fill(
         context.program,
-        value=bytes(itemsize),
+        value=np.array(buffer.fill, dtype).tobytes(),
         shape=shape,
         y=(view.moved(-inside), view.strides),
         inner_begin=begin,

@@ -2,7 +2,7 @@
 
 Reshapes and slices are views of what they read, the pieces of a concatenation are views of the whole, an elementwise
 step or a residual convolution writes over an operand that nobody needs any more, and an image that a convolution reads
-with padding is written by its producer into the middle of a zeroed frame. What is left gets memory of its own.
+with padding is written by its producer into the middle of a frame. What is left gets memory of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from .arena import Interval
 
 Pads = tuple[int, int, int, int]  # top, left, bottom, right
 NO_PADS: Pads = (0, 0, 0, 0)
-IN_PLACE = {"Activation", "Affine", "Binary"}
+IN_PLACE = {"Activation", "Affine", "Binary", "QBinary", "QLookup"}
+CONVOLUTIONS = {"Conv", "QConv"}
 
 
 class Placement:
@@ -32,12 +33,13 @@ class Placement:
 class Buffer:
     """Memory of its own: one tensor and all views of it."""
 
-    __slots__ = ("first", "interval", "is_planar", "last", "members", "nbytes", "pads", "root", "slot")
+    __slots__ = ("fill", "first", "interval", "is_planar", "last", "members", "nbytes", "pads", "root", "slot")
 
     def __init__(self, root: str):
         self.root = root
         self.members: list[str] = []
         self.pads = NO_PADS
+        self.fill = 0  # what the frame holds
         self.slot = ARENA_SLOT
         self.first = self.last = 0
         self.nbytes = 0
@@ -60,6 +62,11 @@ class Storage:
         self.root_of: dict[str, str] = {}
         self.last_use: dict[str, int] = {}
         self.produced: dict[str, int] = {}
+        self._fills: dict[str, int] = {}  # by root: what its frame is to hold, once it is to have one
+        self._wanted: dict[str, int] = {}  # by tensor: the padding that the first convolution to read it wants
+        for node in reversed(graph.nodes):
+            if frame_of(graph, node) != NO_PADS:
+                self._wanted[node.inputs[0]] = fill_of(node)
         self._outputs = set(graph.outputs)
         self._outside = {name for node in graph.nodes if node.domain != INTERNAL for name in node.outputs}
         self._relate()
@@ -159,7 +166,7 @@ class Storage:
             return ""
         if node.op in IN_PLACE:
             candidates = [source for source in node.inputs[:2] if source]
-        elif node.op == "Conv" and len(node.inputs) > 3 and node.inputs[3]:
+        elif node.op in CONVOLUTIONS and len(node.inputs) > 3 and node.inputs[3]:
             candidates = [node.inputs[3]]
         else:
             return ""
@@ -170,9 +177,14 @@ class Storage:
             others = [source for source in node.inputs if source and source != candidate]
             if any(self.root_of.get(other) == root for other in others):
                 continue
-            if self._is_dead_after(root, index):
+            if self._is_dead_after(root, index) and self._agree_on_padding(root, name):
                 return candidate
         return ""
+
+    def _agree_on_padding(self, root: str, name: str) -> bool:
+        """True unless convolutions want different padding around a tensor and around what its buffer holds already."""
+        wanted = self._wanted.get(name)
+        return wanted is None or all(self._wanted.get(member, wanted) == wanted for member in self.groups[root].members)
 
     def _is_dead_after(self, root: str, index: int) -> bool:
         for member in self.groups[root].members:
@@ -182,13 +194,19 @@ class Storage:
 
     # ---- which buffers carry a frame of padding
 
-    def can_be_framed(self, name: str) -> bool:
-        """True where the tensor's buffer may carry padding: an image in the arena, and views of its channels only."""
+    def is_external(self, name: str) -> bool:
+        """True where the tensor lies in one of the caller's arrays, or among the weights."""
         root = self.root_of.get(name)
-        if root is None or len(self.graph.shape(name)) != 4:
+        return root is None or any(member in self.external for member in self.groups[root].members)
+
+    def can_be_framed(self, name: str, fill: int) -> bool:
+        """True where the tensor's buffer may carry padding of `fill`: an image in the arena, and views of its channels
+        only. The first to ask decides what the padding is."""
+        root = self.root_of.get(name)
+        if root is None or len(self.graph.shape(name)) != 4 or self.is_external(name):
             return False
         members = self.groups[root].members
-        if any(member in self.external or member in self._outside for member in members):
+        if any(member in self._outside for member in members) or self._fills.get(root, fill) != fill:
             return False
         image = self.graph.shape(root)[:3]
         for member in members:
@@ -198,6 +216,7 @@ class Storage:
             shape = self.graph.shape(member)
             if len(shape) != 4 or shape[:3] != image:
                 return False
+        self._fills[root] = fill
         return True
 
     def _frame(self) -> None:
@@ -206,6 +225,7 @@ class Storage:
             if pads != NO_PADS:
                 buffer = self.groups[self.root_of[node.inputs[0]]]
                 buffer.pads = tuple(map(max, buffer.pads, pads))  # type: ignore[assignment]
+                buffer.fill = fill_of(node)
                 buffer.is_planar = node.attrs.get("input_layout") == "NCHW"
 
     # ---- sizes and lifetimes
@@ -298,7 +318,7 @@ def framed_shape(buffer: Buffer, shape: tuple[int, ...]) -> tuple[int, ...]:
 def frame_of(graph: Graph, node: Node) -> Pads:
     """The padding that a convolution's windows really reach, beyond the image it reads; none where the lowering chosen
     for it (attribute `lowering`) writes the padding itself."""
-    if node.op != "Conv" or node.domain != INTERNAL:
+    if node.op not in CONVOLUTIONS or node.domain != INTERNAL:
         return NO_PADS
     chosen = node.attrs.get("lowering")
     if chosen is not None and chosen.is_reusable:
@@ -311,6 +331,11 @@ def frame_of(graph: Graph, node: Node) -> Pads:
     reach_y = (out_height - 1) * attrs["strides"][0] + (weights[1] - 1) * attrs["dilations"][0] + 1
     reach_x = (out_width - 1) * attrs["strides"][1] + (weights[2] - 1) * attrs["dilations"][1] + 1
     return top, left, max(0, reach_y - top - height), max(0, reach_x - left - width)
+
+
+def fill_of(node: Node) -> int:
+    """What a convolution's padding holds: zeros of its input's type."""
+    return int(node.attrs["x_zero_point"]) if node.op == "QConv" else 0
 
 
 def image_size(graph: Graph, node: Node) -> tuple[int, int, int]:

@@ -60,6 +60,10 @@ ci_gemm_panel_s8 ci_pack_s8_panel(const ci_gemm_shape_s8 *shape, const ci_gemm_s
 /* Writes a_depth [k_blocks], the runs beginning at run_offset[] bytes. */
 void ci_pack_s8_depth(const ci_gemm_shape_s8 *shape, const int32_t *run_offset, int32_t *a_depth);
 
+/* Whether some weight, its zero point taken off, does not fit the kernel's weights. */
+int32_t ci_pack_s8_needs_sums(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *size,
+                              const ci_weights_s8 *weights);
+
 /* Weights whose zero points are not 0 are packed with them taken off, where the differences fit the kernel's
  * weights (8 bits, or 16 where a kernel widens); else as they are, and *needs_sums is set: then the kernel is
  * to be given a_sum, and b_zero from ci_pack_s8_zero_points(). */

@@ -1,0 +1,297 @@
+"""Emits int8 convolutions as GEMMs: kernel, panels, depth tables, packed weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import _core
+from ..errors import UnsupportedError
+from ..graph import Node
+from ..planner.arena import round_up
+from ..planner.depth_runs import DepthRuns
+from ..planner.lowering import IN_PLACE
+from ..planner.quantised_tiling import choose_kernel
+from ..planner.tiling import FLOAT_BYTES, plan_rows
+from .context import NO_BUFFER, EmitContext, StepInfo, View
+from .convolution import Geometry, depth_tables, in_the_image
+
+WIDEST_SKIP = 1.5  # computed windows for each one wanted, at most, where that makes all of them evenly spaced
+
+
+def emit_qconv(ctx: EmitContext, node: Node) -> StepInfo:
+    """conv_infer.QConv: NHWC (or planar NCHW) uint8, OHWI int8 or uint8 weights, int32 bias; ONNX QLinearConv 10,
+    ConvInteger 10 (attribute `raw`) and their relatives."""
+    source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
+    other = ctx.optional_view(node, 3)
+    require_unsigned(node, source, other, *(() if node.attrs["raw"] else (output,)))
+    weights = ctx.constant(node.inputs[1])
+    geometry = Geometry(weights, node.attrs["groups"], output)
+    windows = in_the_image(ctx, node, source, geometry)
+    tables, group_offsets = depth_tables(node, geometry, windows.tap_strides)
+    kernel, covers = choose_kernel(
+        tables, [table for table, _ in group_offsets], geometry.columns_per_group, geometry.rows, ctx.allowed
+    )
+    row_windows = windows_in_a_row(kernel, geometry, windows.strides)
+    packed = PackedGroups(ctx, node, kernel, geometry, covers, group_offsets)
+    rows = geometry.images * geometry.height * row_windows
+    plan = plan_rows(
+        rows,
+        geometry.row_bytes(node.attrs["strides"]) // FLOAT_BYTES,
+        len(packed.panels),
+        packed.nbytes,
+        geometry.macs,
+        ctx.threads,
+        kernel.mr,
+        _core.cache_sizes()[1],
+    )
+    rows_per_task = plan.rows_per_task
+    if row_windows > geometry.width:
+        rows_per_task = -(-rows_per_task // row_windows) * row_windows
+    _core.add_qconv(
+        ctx.program,
+        kernel=kernel,
+        input=windows.first,
+        weights=packed.weights,
+        bias=packed.bias,
+        scale=packed.scale,
+        weight_zero=packed.weight_zero,
+        output=output.ref,
+        residual=other.ref if other else NO_BUFFER,
+        output_shape=output.shape[:3],
+        row_windows=row_windows,
+        input_strides=windows.strides,
+        output_strides=output.strides[:3],
+        residual_strides=other.strides[:3] if other else (0, 0, 0),
+        depth_offsets=packed.depth_offsets,
+        panels=packed.panels,
+        parameters=packed.parameters,
+        requantise=requantise_of(node),
+        rows_per_task=rows_per_task,
+        panels_per_task=len(packed.panels) if packed.has_sums else plan.panels_per_task,
+    )
+    return StepInfo(
+        kernel=kernel.name,
+        lowering="direct" if geometry.kernel == (1, 1) else str(node.attrs.get("lowering") or IN_PLACE),
+        macs=geometry.macs,
+        weight_bytes=packed.nbytes,
+    )
+
+
+def require_unsigned(node: Node, *views: View | None) -> None:
+    """Quantised tensors are stored as unsigned bytes: see passes/store_unsigned.py."""
+    for view in views:
+        if view is not None and view.dtype != np.uint8:
+            raise UnsupportedError(f"node '{node.label}' ({node.op}): a tensor is {view.dtype}; only uint8 is planned")
+
+
+def windows_in_a_row(kernel: _core.Kernel, geometry: Geometry, strides: tuple[int, int, int]) -> int:
+    """How many windows to compute in each row. Tiles of matrix registers are loaded by one stride: where windows of
+    consecutive rows follow one another evenly once some more of each row are computed, that beats gathering them."""
+    _, row, pixel = strides
+    if kernel.isa != "amx" or pixel <= 0 or row % pixel or geometry.images * geometry.height == 1:
+        return geometry.width
+    count = row // pixel
+    return count if geometry.width <= count <= WIDEST_SKIP * geometry.width else geometry.width
+
+
+def requantise_of(node: Node) -> _core.Requantise:
+    """The epilogue's parameters but for the scales; of a residual, as onnxruntime's QLinearAdd folds them:
+    rint(fma(q, ra, fma(other, rb, c))) with ra = y_scale / sum_scale, rb = other_scale / sum_scale and
+    c = sum_zero_point - fma(ra, y_zero_point, rb * other_zero_point), in float32."""
+    attrs = node.attrs
+    if attrs["raw"]:
+        return _core.Requantise()
+    way = _core.Requantise(
+        scale=np.zeros(1, np.float32), zero_point=attrs["y_zero_point"], minimum=attrs["lo"], maximum=attrs["hi"]
+    )
+    if attrs["add"] is not None:
+        y_scale, other_scale, other_zero, sum_scale, sum_zero, minimum, maximum = attrs["add"]
+        origin, other_origin, sum_origin = attrs.get("origins", (0, 0, 0))
+        folded = addition_constants(
+            (y_scale, attrs["y_zero_point"] - origin),
+            (other_scale, other_zero - other_origin),
+            (sum_scale, sum_zero - sum_origin),
+        )
+        way.add(
+            None,
+            None,
+            scale=folded[0],
+            data_scale=folded[1],
+            constant=folded[2],
+            origin=origin,
+            data_origin=other_origin,
+            out_origin=sum_origin,
+            minimum=minimum,
+            maximum=maximum,
+        )
+    return way
+
+
+def addition_constants(
+    a: tuple[float, int], b: tuple[float, int], y: tuple[float, int]
+) -> tuple[np.float32, np.float32, np.float32]:
+    """(ra, rb, c) of an addition of quantised tensors, each given as (scale, zero point): see `requantise_of`."""
+    ra, rb = np.float32(a[0]) / np.float32(y[0]), np.float32(b[0]) / np.float32(y[0])
+    inner = _core.fused_multiply_add(ra, a[1], rb * np.float32(b[1]))
+    return ra, rb, np.float32(y[1]) - np.float32(inner)
+
+
+class PackedGroups:
+    """The panels of all groups in the order in which the step reads them; reserves their weights, biases and scales.
+
+    Groups whose patches lie alike share one depth table. Where weights less their zero points do not fit the kernel's,
+    a panel of ones goes before each group's, which sums up A.
+    """
+
+    __slots__ = (
+        "bias",
+        "depth_offsets",
+        "has_sums",
+        "nbytes",
+        "panels",
+        "parameters",
+        "scale",
+        "weight_zero",
+        "weights",
+    )
+
+    def __init__(
+        self,
+        ctx: EmitContext,
+        node: Node,
+        kernel: _core.Kernel,
+        geometry: Geometry,
+        covers: list[DepthRuns],
+        group_offsets: list[tuple[int, int]],
+    ):
+        weights = ctx.constant(node.inputs[1])
+        zero_points = zero_points_of(node, len(weights))
+        columns = geometry.columns_per_group
+        groups = [
+            byte_weights(kernel, weights, slice(first, first + columns), zero_points, covers[table])
+            for first, (table, _) in zip(range(0, len(weights), columns), group_offsets, strict=True)
+        ]
+        self.has_sums = any(group.needs_sums for group in groups)
+        ones = [sums_of(kernel, runs) for runs in covers] if self.has_sums else []
+        self.panels: list[tuple[int, ...]] = []
+        places, tables, starts = [], [], []
+        total = parameter = depth = 0
+        for runs, entry in zip(covers, ones or [None] * len(covers), strict=True):
+            table = np.empty(runs.blocks, np.int32)
+            first = next(
+                group for group, (index, _) in zip(groups, group_offsets, strict=True) if covers[index] is runs
+            )
+            first.depth_table(runs.offsets, table)
+            tables.append(table)
+            starts.append((depth, total))
+            depth += runs.blocks
+            if entry is not None:
+                places.append((entry, total))
+                total += round_up(entry.nbytes)
+        parameters = sum(group.padded_columns for group in groups)
+        for index, (group, (table, offset)) in enumerate(zip(groups, group_offsets, strict=True)):
+            table_start, sums_at = starts[table]
+            if self.has_sums:
+                self.panels.append((0, 1, table_start, group.k_blocks, offset, sums_at, parameters, 1))
+            for first, count, weight_offset in group.panels:
+                place = index * columns + first
+                self.panels.append(
+                    (place, count, table_start, group.k_blocks, offset, total + weight_offset, parameter + first, 0)
+                )
+            places.append((group, total))
+            total += round_up(group.nbytes)
+            parameter += group.padded_columns
+        self.parameters = parameters + (max(entry.padded_columns for entry in ones) if ones else 0)
+        self.depth_offsets = np.concatenate(tables)
+        self.nbytes = total
+
+        def fill(memory: _core.Memory, offset: int) -> None:
+            for entry, place in places:
+                entry.pack(memory, offset + place)
+            ctx.release(weights)
+
+        bias = ctx.constant(node.inputs[2]) if node.inputs[2] else None
+
+        def fill_bias(memory: _core.Memory, offset: int) -> None:
+            folded = np.frombuffer(memory, np.int32, self.parameters, offset)
+            self._fold_bias(node, groups, bias, folded)
+
+        laid_out = b"".join(runs.order.tobytes() + runs.lengths.tobytes() for runs in covers)
+        key = (node.inputs[1], kernel.name, laid_out, bytes(str(group_offsets), "ascii"))
+        self.weights = ctx.reserve_weights(total, fill, key)
+        self.bias = ctx.reserve_weights(4 * self.parameters, fill_bias)
+        self.scale = self.weight_zero = NO_BUFFER
+        if not node.attrs["raw"]:
+            self.scale = ctx.add_weights(self._spread(groups, columns, scales_of(node, len(weights))))
+        if self.has_sums:
+            zeros = np.zeros(self.parameters, np.int32)
+            place = 0
+            for group in groups:
+                if group.needs_sums:
+                    group.pack_zero_points(zeros[place : place + group.padded_columns])
+                place += group.padded_columns
+            self.weight_zero = ctx.add_weights(zeros)
+
+    def _spread(self, groups: list[_core.ByteWeights], columns: int, values: np.ndarray) -> np.ndarray:
+        """Values of each column at the places of the panels' columns, zeros between."""
+        spread = np.zeros(self.parameters, values.dtype)
+        place = 0
+        for index, group in enumerate(groups):
+            spread[place : place + columns] = values[index * columns : (index + 1) * columns]
+            place += group.padded_columns
+        return spread
+
+    def _fold_bias(
+        self, node: Node, groups: list[_core.ByteWeights], bias: np.ndarray | None, folded: np.ndarray
+    ) -> None:
+        place = first = 0
+        for group in groups:
+            columns = group.weights.shape[0]
+            own = None if bias is None else np.ascontiguousarray(bias[first : first + columns], np.int32)
+            try:
+                group.pack_bias(own, node.attrs["x_zero_point"], folded[place : place + group.padded_columns])
+            except UnsupportedError as error:
+                raise UnsupportedError(f"node '{node.label}' ({node.op}): {error}") from None
+            place += group.padded_columns
+            first += columns
+
+
+def byte_weights(
+    kernel: _core.Kernel, weights: np.ndarray, columns: slice, zero_points: np.ndarray | None, runs: DepthRuns
+) -> _core.ByteWeights:
+    """One group's weights in the order of the runs, read from the model's array wherever it lies."""
+    part = weights[columns]
+    zeros = None if zero_points is None else zero_points[columns]
+    strides = part.strides[1:]
+    offsets = np.zeros((1, 1, 1), np.int64)
+    for axis, stride in enumerate(strides):
+        shape = [1, 1, 1]
+        shape[axis] = part.shape[1 + axis]
+        offsets = offsets + np.arange(part.shape[1 + axis]).reshape(shape) * stride
+    offsets = offsets.reshape(-1)
+    if not runs.has_gaps:
+        ordered = offsets[runs.order].astype(np.int32)
+        in_order = np.array_equal(ordered, np.arange(len(ordered)))
+        return _core.ByteWeights(kernel, part, runs.lengths, None if in_order else ordered, zeros)
+    # Bytes between the elements meet weights that equal their zero points.
+    filled = np.zeros((len(part), len(runs.order)), part.dtype)
+    if zeros is not None:
+        filled += zeros.astype(part.dtype)[:, None]
+    present = np.flatnonzero(runs.order >= 0)
+    filled[:, present] = part.reshape(len(part), -1)[:, runs.order[present]]
+    return _core.ByteWeights(kernel, filled, runs.lengths, None, zeros)
+
+
+def sums_of(kernel: _core.Kernel, runs: DepthRuns) -> _core.ByteWeights:
+    """A panel of one column of ones: its products are the sums of A."""
+    return _core.ByteWeights(kernel, np.ones((1, len(runs.order)), np.int8), runs.lengths)
+
+
+def zero_points_of(node: Node, columns: int) -> np.ndarray | None:
+    """The weights' zero points, int32 [columns]; None where all are 0."""
+    zeros = np.asarray(node.attrs["w_zero_point"], np.int32)
+    return np.ascontiguousarray(np.broadcast_to(zeros, columns)) if zeros.any() else None
+
+
+def scales_of(node: Node, columns: int) -> np.ndarray:
+    return np.broadcast_to(np.asarray(node.attrs["scale"], np.float32), columns)

@@ -1,0 +1,166 @@
+"""Planned int8 convolutions, through storage and the compiled steps, bit for bit against exact NumPy."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from placing import allowed_bits
+from planned_reference_quantised import conv as reference
+
+from conv_infer import _core
+from conv_infer.errors import UnsupportedError
+from conv_infer.graph import INTERNAL, Graph, Node, TensorType
+from conv_infer.planner import plan as planning
+from conv_infer.planner import quantised_tiling
+
+U8 = np.dtype(np.uint8)
+INSTRUCTION_SETS = list(_core.isa_allowed())
+
+
+class Case:
+    """A random convolution: the arrays, the node's attributes, and what it must give."""
+
+    def __init__(self, draw):
+        integers = lambda low, high: draw(st.integers(low, high))  # noqa: E731
+        images, height, width = integers(1, 2), integers(1, 9), integers(1, 9)
+        channels = draw(st.sampled_from([1, 2, 3, 4, 5, 8, 17, 66]))
+        columns = draw(st.sampled_from([1, 2, 3, 4, 7, 16, 20, 33, 90]))
+        groups = draw(st.sampled_from([1, 1, 2, 3]))
+        kernel = integers(1, min(4, height)), integers(1, min(4, width))
+        strides, dilations = (integers(1, 3), integers(1, 3)), (integers(1, 2), integers(1, 2))
+        pads = tuple(integers(0, 2) for _ in range(4))
+        dilations = tuple(
+            1 if (taps - 1) * step + 1 > size else step
+            for taps, step, size in zip(kernel, dilations, (height, width), strict=True)
+        )
+        rng = np.random.default_rng(integers(0, 2**32))
+        extremes = draw(st.booleans())
+        self.x = self.bytes(rng, (images, height, width, channels * groups), U8, extremes)
+        w_type = draw(st.sampled_from([np.int8, np.uint8]))
+        self.w = self.bytes(rng, (columns * groups, *kernel, channels), w_type, extremes)
+        total = columns * groups
+        zeros = draw(st.sampled_from(["none", "middle", "any", "each"]))
+        info = np.iinfo(w_type)
+        w_zero = {
+            "none": 0,
+            "middle": 128 if w_type == np.uint8 else 0,
+            "any": int(rng.integers(info.min, info.max + 1)),
+            "each": rng.integers(info.min, info.max + 1, total).astype(np.int32),
+        }[zeros]
+        self.bias = rng.integers(-10000, 10000, total).astype(np.int32) if draw(st.booleans()) else None
+        chosen = None
+        if draw(st.booleans()):
+            chosen = rng.permutation(channels * groups).astype(np.int32)
+            if draw(st.booleans()):
+                chosen = rng.integers(0, channels * groups, channels * groups).astype(np.int32)
+        raw = draw(st.integers(0, 4)) == 0
+        depth = kernel[0] * kernel[1] * channels
+        spread = 0.5 / (np.sqrt(depth) * 64) if not extremes else 0.01
+        lo, hi = draw(st.sampled_from([(0, 255), (17, 200), (128, 255)]))
+        adds = not raw and draw(st.booleans())
+        y_zero = int(rng.integers(lo, hi + 1))
+        self.attrs = {
+            "strides": strides,
+            "pads": pads,
+            "dilations": dilations,
+            "groups": groups,
+            "input_channels": chosen,
+            "x_zero_point": int(rng.integers(0, 256)),
+            "w_zero_point": w_zero,
+            "scale": (rng.uniform(0.2, 2.0, total) * spread).astype(np.float32),
+            "y_zero_point": y_zero,
+            "lo": lo,
+            "hi": hi,
+            "raw": raw,
+            "add": (0.1, 0.07, int(rng.integers(0, 256)), 0.12, int(rng.integers(0, 256)), lo, hi) if adds else None,
+        }
+        out = [
+            (size + pads[axis] + pads[axis + 2] - (kernel[axis] - 1) * dilations[axis] - 1) // strides[axis] + 1
+            for axis, size in ((0, height), (1, width))
+        ]
+        self.shape = (images, *out, total)
+        self.dtype = np.dtype(np.int32 if raw else np.uint8)
+        self.other = self.bytes(rng, self.shape, U8, extremes) if adds else None
+
+    @staticmethod
+    def bytes(rng, shape, dtype, extremes):
+        info = np.iinfo(dtype)
+        if extremes:
+            return rng.choice(np.array([info.min, info.max], dtype), shape)
+        return rng.integers(info.min, info.max + 1, shape, dtype=dtype)
+
+    def expected(self):
+        return reference((self.x, self.w, self.bias, self.other), self.attrs, self.shape, self.dtype)
+
+    def graph(self):
+        """x -> Transpose (a producer of its own) -> QConv -> y."""
+        types = {
+            "x": TensorType(U8, self.x.shape),
+            "t": TensorType(U8, self.x.shape),
+            "y": TensorType(self.dtype, self.shape),
+            "w": TensorType(self.w.dtype, self.w.shape),
+        }
+        constants = {"w": self.w}
+        if self.bias is not None:
+            constants["b"] = self.bias
+            types["b"] = TensorType(self.bias.dtype, self.bias.shape)
+        names = ["x"]
+        if self.other is not None:
+            names.append("r")
+            types["r"] = TensorType(U8, self.shape)
+        nodes = [
+            Node("Transpose", ["x"], ["t"], {"perm": (0, 1, 2, 3)}, domain=INTERNAL),
+            Node(
+                "QConv",
+                ["t", "w", "b" if self.bias is not None else "", "r" if self.other is not None else ""],
+                ["y"],
+                self.attrs,
+                domain=INTERNAL,
+                name="tested",
+            ),
+        ]
+        return Graph(nodes, names, ["y"], types, constants, {"": 13})
+
+    def run(self, allowed, threads=1):
+        plan = planning.build_plan(
+            self.graph(), allowed=allowed, threads=threads, max_memory=None, release=lambda array: None
+        )
+        y = np.full(self.shape, 0x55, self.dtype)
+        arena, scratch = _core.Memory(plan.arena_bytes), _core.Memory(plan.scratch_bytes)
+        memory = np.frombuffer(arena, np.uint8)
+        memory[...] = np.random.default_rng(1).integers(0, 256, memory.shape)
+        buffers = [self.x, *([self.other] if self.other is not None else []), y]
+        for segment in plan.segments:
+            segment.run(arena, plan.weights, buffers, scratch, threads, None)
+        return y
+
+
+@pytest.mark.parametrize("isa", INSTRUCTION_SETS)
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_any_geometry(isa, data):
+    case = Case(data.draw)
+    expected = case.expected()
+    with pytest.MonkeyPatch.context() as patch:
+        only = tuple(kernel for kernel in quantised_tiling.kernels_of(allowed_bits(isa)) if kernel.isa == isa)
+        patch.setattr(quantised_tiling, "kernels_of", lambda allowed: only)
+        assert np.array_equal(case.run(allowed_bits(isa)), expected)
+    assert np.array_equal(case.run(allowed_bits(isa)), expected)
+    assert np.array_equal(case.run(allowed_bits(isa), threads=2), expected)
+
+
+def test_sums_that_may_leave_int32_are_refused():
+    attrs = {
+        "strides": (1, 1), "pads": (0, 0, 0, 0), "dilations": (1, 1), "groups": 1, "input_channels": None,
+        "x_zero_point": 0, "w_zero_point": 0, "raw": True, "add": None,
+    }  # fmt: skip
+    w = np.full((1, 1, 1, 70000), 127, np.int8)
+    types = {
+        "x": TensorType(U8, (1, 1, 1, 70000)),
+        "w": TensorType(w.dtype, w.shape),
+        "y": TensorType(np.dtype(np.int32), (1, 1, 1, 1)),
+    }
+    node = Node("QConv", ["x", "w", "", ""], ["y"], attrs, domain=INTERNAL, name="too deep")
+    graph = Graph([node], ["x"], ["y"], types, {"w": w}, {"": 13})
+    with pytest.raises(UnsupportedError, match=r"'too deep'.*70000 products"):
+        planning.build_plan(graph, allowed=allowed_bits(), threads=1, max_memory=None, release=lambda array: None)
