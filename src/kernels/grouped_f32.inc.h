@@ -13,7 +13,7 @@ enum {
         240, /* taken through all channels at a time: a multiple of every tile; their input fits the cache */
 };
 
-/* Rows of a group's lanes: lane o of turn d reads lane (o - d) of its group. */
+/* The lanes that turn d moves: lane o reads lane o - d of its group, going round. */
 CI_INLINE vi grouped_turn(const int d, const int group) {
     int32_t lanes[VF_LANES];
     for (int32_t lane = 0; lane < VF_LANES; lane++)
@@ -98,9 +98,10 @@ CI_INLINE void grouped_tile(const ci_grouped_f32_args *args, const vf_activation
     if (args->residual) {
         CI_UNROLL
         for (int p = 0; p < pixels; p++) {
+            if (first + p >= count)
+                break;
             const float *residual = args->residual + table->residual[first + p] + c;
-            if (first + p < count)
-                total[p] = vf_add(total[p], n == VF_LANES ? vf_load(residual) : vf_load_n(residual, n));
+            total[p] = vf_add(total[p], n == VF_LANES ? vf_load(residual) : vf_load_n(residual, n));
         }
     }
     vf_activate_all(total, pixels, activation);
@@ -117,8 +118,8 @@ CI_INLINE void grouped_tile(const ci_grouped_f32_args *args, const vf_activation
 }
 
 CI_INLINE void grouped(const ci_grouped_f32_args *args, const int group, const int pixels) {
-    const ci_grouped_f32_args copy =
-        *args; /* that no store to the output can change: it may stay in registers */
+    /* A copy that no store to the output can change may stay in registers. */
+    const ci_grouped_f32_args copy = *args;
     const vf_activation activation = vf_activation_of(&copy.activation);
     vi turns[8];
     CI_UNROLL
