@@ -43,7 +43,8 @@ def nearest_table(positions: np.ndarray, rounding: str, size: int) -> np.ndarray
     if rounding == "round_prefer_floor":
         chosen = np.ceil(positions - np.float32(0.5))
     elif rounding == "round_prefer_ceil":
-        chosen = np.floor(positions + np.float32(0.5))
+        # a position one rounding short of a half goes up, as it does in onnxruntime
+        chosen = np.floor(np.nextafter(positions, np.float32(np.inf)) + np.float32(0.5))
     elif rounding == "floor":
         chosen = np.floor(positions)
     elif rounding == "ceil":
