@@ -166,8 +166,8 @@ def softmax(x, attrs, dtype):
     """QSoftmax: saturate(rint(e * factor / sum of e) + y_zero_point) with e = table[255 - (maximum - x)].
 
     table (float32 [256], ascending) holds exp(x_scale * (i - 255)) times a constant that leaves room for the sum, whose
-    terms are added from first to last. factor is 1 / y_scale, rounded down where the graph says QLinearSoftmax, as
-    onnxruntime does. Of a QuantizeLinear behind a Softmax, onnxruntime rounds the factor down too; we do not.
+    terms are added from first to last. factor is 1 / y_scale rounded down, as onnxruntime has it both of QLinearSoftmax
+    and of a Softmax between DequantizeLinear and QuantizeLinear: less than one level from the exact result.
     """
     axis = attrs["axis"]
     table = attrs["table"]

@@ -157,16 +157,18 @@ def accumulator_bound(weights: np.ndarray, zero_points: np.ndarray, bias: np.nda
     """What the sums of an integer product cannot exceed: weights [outputs, ...], one or `outputs` zero points."""
     outputs = weights.shape[0]
     flat = weights.reshape(outputs, -1)
-    extra = 0 if bias is None or not bias.size else int(np.abs(bias.astype(np.int64)).max())
-    quick = 255 * 255 * flat.shape[1] + extra
+    extra = np.zeros(1, np.int64) if bias is None or not bias.size else np.abs(bias.astype(np.int64).reshape(-1))
+    quick = 255 * 255 * flat.shape[1] + int(extra.max())
     if quick <= INT32_MAX:
         return quick
+    extra = np.broadcast_to(extra, (outputs,))
+    zeros = np.broadcast_to(zero_points.reshape(-1), (outputs,)).astype(np.int64)
     greatest = 0
     for start in range(0, outputs, 64):  # a few channels at a time: the differences take eight times the memory
-        zeros = np.broadcast_to(zero_points.reshape(-1), (outputs,))[start : start + 64, None].astype(np.int64)
-        sums = np.abs(flat[start : start + 64] - zeros).sum(axis=1)
-        greatest = max(greatest, int(sums.max()))
-    return 255 * greatest + extra
+        part = slice(start, start + 64)
+        sums = np.abs(flat[part] - zeros[part, None]).sum(axis=1)
+        greatest = max(greatest, int((255 * sums + extra[part]).max()))
+    return greatest
 
 
 def _check_sums(

@@ -111,8 +111,9 @@ class Walk:
         self.append(node)
 
     def is_static(self, node: Node) -> bool:
-        types = [self.graph.types[name] for name in (*node.inputs, *node.outputs) if name]
-        return all(found.is_static and 0 not in found.shape for found in types)
+        """Whether all sizes are known, and none of them is 0 but of constants."""
+        names = [name for name in (*node.inputs, *node.outputs) if name and name not in self.constants]
+        return all(self.graph.types[name].is_static and 0 not in self.shape(name) for name in names)
 
     # Tensors
 

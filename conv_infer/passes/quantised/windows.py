@@ -7,7 +7,9 @@ Averages, as onnxruntime 1.31 computes them:
 - QAveragePool: the float32 sum of float32(level - x_zero_point) * x_scale over the window, row by row from left to
   right, divided by the number of elements, divided by y_scale, plus y_zero_point, then rounded.
 - QSoftmax: round(e * factor / sum) + y_zero_point; e is the entry of a table of float32 exponentials at
-  255 - (maximum - level), sum that of all e along the axis, added one after the other.
+  255 - (maximum - level), sum that of all e along the axis, added one after the other, and factor is 1 / y_scale
+  rounded down: as the graph has it that is less than one level off, and onnxruntime does so for a Softmax between
+  DequantizeLinear and QuantizeLinear too.
 """
 
 from __future__ import annotations
@@ -144,7 +146,7 @@ def softmax(walk: Walk, node: Node) -> str | None:
     after = target.quantisation
     if target.bounds != (after.lowest, after.highest):
         return "its result is clamped"
-    attrs = _softmax_attrs(walk, node, found[1], after, axis + rank if axis < 0 else axis, np.float32(1) / after.scale)
+    attrs = _softmax_attrs(walk, node, found[1], after, axis + rank if axis < 0 else axis)
     walk.emit(node, "QSoftmax", [found[0]], walk.settle(node, target), attrs)
     return None
 
@@ -178,14 +180,13 @@ def _pool_attrs(node: Node) -> dict:
     return {name: node.attrs[name] for name in _POOL if name in node.attrs}
 
 
-def _softmax_attrs(
-    walk: Walk, node: Node, before: Quantisation, after: Quantisation, axis: int, factor: np.float32
-) -> dict:
+def _softmax_attrs(walk: Walk, node: Node, before: Quantisation, after: Quantisation, axis: int) -> dict:
     """`axis` counts from the front; before opset 13 all axes from there on are one."""
     shape = walk.shape(node.inputs[0])
     count = math.prod(shape[axis:]) if node.version < 13 else shape[axis]
     table = softmax_table(before.scale, count)
-    return {**_scales(before, after), "axis": axis, "table": table, "factor": np.float32(factor)}
+    factor = np.floor(np.float32(1) / after.scale)
+    return {**_scales(before, after), "axis": axis, "table": table, "factor": factor}
 
 
 def softmax_table(scale: np.float32, count: int) -> np.ndarray:
@@ -237,7 +238,6 @@ def qlinear_softmax(walk: Walk, node: Node) -> str | None:
     node = node.replace(version=int(node.attrs["opset"]))
     rank = len(walk.shape(node.inputs[0]))
     axis = node.attrs.get("axis", -1 if node.version >= 13 else 1)
-    factor = np.floor(np.float32(1) / found[1].scale)
-    attrs = _softmax_attrs(walk, node, *found, axis + rank if axis < 0 else axis, factor)
+    attrs = _softmax_attrs(walk, node, *found, axis + rank if axis < 0 else axis)
     walk.emit(node, "QSoftmax", node.inputs[:1], node.outputs[0], attrs)
     return None
