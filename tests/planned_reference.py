@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from conv_infer.emit.resize import source_positions
 from conv_infer.graph import INTERNAL, Graph, Node
 
 _erf = np.vectorize(math.erf, otypes=[np.float64])
@@ -151,6 +152,27 @@ def average_pool(x, attrs, output_shape):
     return total / count
 
 
+def resize_linear(x, attrs, shape):
+    """Two axes at once in float32, each operation as onnxruntime rounds it: levels that lie halfway must not move."""
+    sides = []
+    for axis, scale in zip((1, 2), attrs["scales"], strict=True):
+        length = x.shape[axis]
+        at = source_positions(attrs["coordinate_transformation_mode"], shape[axis], length, scale)
+        at = np.clip(at, np.float32(0), np.float32(length - 1))
+        low = at.astype(int)
+        high = np.minimum(low + 1, length - 1)
+        share = np.where(low == high, np.float32(0.5), at - low.astype(np.float32))
+        rest = np.where(low == high, np.float32(0.5), high.astype(np.float32) - at)
+        sides.append(((low, rest), (high, share)))
+    total = None
+    for rows, down in sides[0]:
+        for columns, across in sides[1]:
+            weight = across[None, :, None] * down[:, None, None]
+            part = weight * x[:, rows][:, :, columns]
+            total = part if total is None else total + part
+    return total
+
+
 def resize_axis(x, axis, scale, size, attrs):
     mode, coordinates = attrs["mode"], attrs["coordinate_transformation_mode"]
     length = x.shape[axis]
@@ -237,6 +259,8 @@ def evaluate(node: Node, inputs: list, output_shape: tuple[int, ...], output_dty
         result = result if inputs[1] is None else result * inputs[1]
         return result if inputs[2] is None else result + inputs[2]
     if op == "Resize":
+        if x.dtype == np.float32 and attrs["mode"] == "linear":
+            return resize_linear(x, attrs, output_shape)
         x = resize_axis(x, 1, attrs["scales"][0], output_shape[1], attrs)
         return resize_axis(x, 2, attrs["scales"][1], output_shape[2], attrs)
     if op == "BatchMatMul":
@@ -293,12 +317,12 @@ def run_onnx_node(node: Node, inputs: list):
     return ReferenceEvaluator(model).run(None, {name: values[name] for name in names})
 
 
-def run_graph(graph: Graph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The outputs of a planned graph, float32 tensors computed as float64. Checks every tensor's declared type."""
+def run_graph(graph: Graph, feeds: dict[str, np.ndarray], real=np.float64) -> dict[str, np.ndarray]:
+    """The outputs of a planned graph, float32 tensors computed as `real`. Checks every tensor's declared type."""
 
     def widen(array):
         array = np.asarray(array)
-        return array.astype(np.float64) if array.dtype == np.float32 else array
+        return array.astype(real) if array.dtype in (np.float32, np.float64) else array
 
     values = {name: widen(array) for name, array in {**graph.constants, **feeds}.items()}
     for node in graph.nodes:
@@ -307,14 +331,14 @@ def run_graph(graph: Graph, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarra
             declared = graph.types[node.outputs[0]]
             results = [widen(evaluate(node, inputs, declared.shape, declared.dtype))]
         else:
-            narrow = [a.astype(np.float32) if a is not None and a.dtype == np.float64 else a for a in inputs]
+            narrow = [a.astype(np.float32) if a is not None and a.dtype == real else a for a in inputs]
             results = [widen(result) for result in run_onnx_node(node, narrow)]
         for name, result in zip(node.outputs, results, strict=True):
             declared = graph.types[name]
             assert not declared.is_static or result.shape == declared.shape, (
                 f"{node}: {result.shape}, declared {declared}"
             )
-            expected = np.float64 if declared.dtype == np.float32 else declared.dtype
+            expected = real if declared.dtype == np.float32 else declared.dtype
             assert result.dtype == expected, f"{node}: {result.dtype}, declared {declared}"
             values[name] = result
     return {name: values[name] for name in graph.outputs}
