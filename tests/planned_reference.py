@@ -297,24 +297,9 @@ def evaluate(node: Node, inputs: list, output_shape: tuple[int, ...], output_dty
 
 def run_onnx_node(node: Node, inputs: list):
     """A node that stayed ONNX, by the onnx package's own NumPy implementation."""
-    from onnx import helper
-    from onnx.reference import ReferenceEvaluator
+    from conv_infer.reference import run_node
 
-    names = [name for name in node.inputs if name]
-    proto = helper.make_node(node.op, node.inputs, node.outputs, domain=node.domain, **node.attrs)
-    values = dict(zip(node.inputs, inputs, strict=True))
-
-    def declare(name):
-        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(values[name].dtype), None)
-
-    graph = helper.make_graph(
-        [proto],
-        "node",
-        [declare(name) for name in dict.fromkeys(names)],
-        [helper.make_tensor_value_info(name, 0, None) for name in node.outputs],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid(node.domain, node.version)])
-    return ReferenceEvaluator(model).run(None, {name: values[name] for name in names})
+    return run_node(node, inputs)
 
 
 def run_graph(graph: Graph, feeds: dict[str, np.ndarray], real=np.float64) -> dict[str, np.ndarray]:

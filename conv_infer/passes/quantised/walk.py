@@ -108,6 +108,9 @@ class Walk:
         """Leaves a node as the graph has it, on float32 inputs."""
         for name in node.inputs:
             self.compute(name, f"{node.op} '{node.label}' runs in float32: {reason}")
+        if node.op in ("QuantizeLinear", "DequantizeLinear"):
+            # it means the same since version 10, but onnx.reference knows it from version 19 on only
+            node = node.replace(version=max(node.version, 19))
         self.append(node)
 
     def is_static(self, node: Node) -> bool:
@@ -305,7 +308,10 @@ class Walk:
     def _any_quantisation(self, node: Node, levels: str) -> tuple[np.ndarray, np.ndarray, int | None] | None:
         """Scales, zero points and axis (None: one for all) of a QuantizeLinear or DequantizeLinear."""
         found = self.parameters(node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else "")
-        if found is None or node.attrs.get("block_size") or self.dtype(levels) not in (*QUANTISED, np.int32):
+        dtype = self.dtype(levels)
+        if found is None or node.attrs.get("block_size"):
+            return None
+        if dtype not in (*QUANTISED, np.int32) and (levels not in self.constants or dtype.kind not in "iu"):
             return None
         scale, zero_point = found
         if scale.size == zero_point.size == 1:
