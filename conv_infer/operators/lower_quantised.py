@@ -73,6 +73,8 @@ def lower_as_it_lies(lowering: Lowering, node: Node) -> bool:
     axis = node.attrs.get("axis")
     attrs = dict(node.attrs)
     physical, order = lowering.use_home(node.inputs[0])
+    if axis is None and node.op == "Dequantize" and node.outputs[0] in lowering.graph.outputs:
+        physical, order = lowering.use_plain(node.inputs[0]), plain_order(len(order))  # bytes are moved, not floats
     if axis is not None:
         if order[-1] != axis:
             order = _with_last(order, axis)
