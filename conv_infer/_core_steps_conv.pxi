@@ -89,62 +89,73 @@ cdef ci_row_strides row_strides_of(tuple strides) except *:
     return result
 
 
-def add_conv(
-    Program program,
-    *,
-    tuple input,
-    tuple weights,
-    tuple bias,
-    tuple output,
-    tuple residual,
-    tuple output_shape,
-    tuple input_strides,
-    tuple output_strides,
-    tuple residual_strides,
-    const int32_t[:, ::1] depth_offsets,
-    list panels,
-    tuple activation,
-    int rows_per_task,
-    int panels_per_task,
-    int depth_block,
-    bint prefetch,
-    ReusableBuffer reusable=None,
-    int strips_per_task=1,
-) -> None:
-    """Appends a float32 convolution. `output_shape` is (images, height, width); strides are (image, row, pixel) in
-    elements, the input's from one window to the next; `panels` is a list of (kernel, first column, columns, depth
-    table, input offset, weights offset). With `reusable` the windows are lowered through that buffer: `input_strides`
-    are then those of the input's images, rows and pixels, and depth offsets those of the buffer."""
+cdef class GemmConv:
+    """What a convolution as a GEMM reads and writes: what add_conv and add_bottleneck take.
+
+    `output_shape` is (images, height, width); strides are (image, row, pixel) in elements, the input's from one window
+    to the next; `panels` is a list of (kernel, first column, columns, depth table, input offset, weights offset).
+    """
+
     cdef ci_conv conv
-    cdef ci_conv_panel *panel = <ci_conv_panel *>calloc(len(panels) or 1, sizeof(ci_conv_panel))
-    cdef Kernel kernel
-    if panel == NULL:
-        raise MemoryError
-    try:
+    cdef ci_conv_panel *panel
+    cdef const int32_t[:, ::1] depth_offsets
+
+    def __cinit__(
+        self,
+        *,
+        tuple input,
+        tuple weights,
+        tuple bias,
+        tuple output,
+        tuple residual,
+        tuple output_shape,
+        tuple input_strides,
+        tuple output_strides,
+        tuple residual_strides,
+        const int32_t[:, ::1] depth_offsets,
+        list panels,
+        tuple activation,
+        int depth_block,
+        bint prefetch,
+        int rows_per_task=1,
+        int panels_per_task=1,
+    ):
+        cdef Kernel kernel
+        self.panel = <ci_conv_panel *>calloc(len(panels) or 1, sizeof(ci_conv_panel))
+        if self.panel == NULL:
+            raise MemoryError
         for index, (kernel, first, columns, table, input_offset, weights_offset) in enumerate(panels):
-            panel[index].kernel = kernel.entry
-            panel[index].first_column, panel[index].columns = first, columns
-            panel[index].depth_table = table
-            panel[index].input_offset, panel[index].weights_offset = input_offset, weights_offset
-        conv.input, conv.weights, conv.bias = ref_of(input), ref_of(weights), ref_of(bias)
-        conv.output, conv.residual = ref_of(output), ref_of(residual)
-        conv.images, conv.height, conv.width = output_shape
-        conv.input_strides = row_strides_of(input_strides)
-        conv.output_strides = row_strides_of(output_strides)
-        conv.residual_strides = row_strides_of(residual_strides)
-        conv.depth_tables, conv.depth = depth_offsets.shape[0], depth_offsets.shape[1]
-        conv.depth_offsets = &depth_offsets[0, 0]
-        conv.panels = len(panels)
-        conv.panel = panel
-        conv.activation = activation_of(activation)
-        conv.rows_per_task, conv.panels_per_task = rows_per_task, panels_per_task
-        conv.depth_block, conv.prefetch = depth_block, prefetch
-        if reusable is None:
-            check(ci_add_conv(program.program, &conv), "convolution")
-        else:
-            check(
-                ci_add_conv_reusable(program.program, &conv, &reusable.layout, strips_per_task),
-                "convolution through the reusable buffer",
-            )
-    finally:
-        free(panel)
+            self.panel[index].kernel = kernel.entry
+            self.panel[index].first_column, self.panel[index].columns = first, columns
+            self.panel[index].depth_table = table
+            self.panel[index].input_offset, self.panel[index].weights_offset = input_offset, weights_offset
+        self.depth_offsets = depth_offsets
+        self.conv.input, self.conv.weights, self.conv.bias = ref_of(input), ref_of(weights), ref_of(bias)
+        self.conv.output, self.conv.residual = ref_of(output), ref_of(residual)
+        self.conv.images, self.conv.height, self.conv.width = output_shape
+        self.conv.input_strides = row_strides_of(input_strides)
+        self.conv.output_strides = row_strides_of(output_strides)
+        self.conv.residual_strides = row_strides_of(residual_strides)
+        self.conv.depth_tables, self.conv.depth = depth_offsets.shape[0], depth_offsets.shape[1]
+        self.conv.depth_offsets = &self.depth_offsets[0, 0]
+        self.conv.panels = len(panels)
+        self.conv.panel = self.panel
+        self.conv.activation = activation_of(activation)
+        self.conv.rows_per_task, self.conv.panels_per_task = rows_per_task, panels_per_task
+        self.conv.depth_block, self.conv.prefetch = depth_block, prefetch
+
+    def __dealloc__(self):
+        free(self.panel)
+
+
+def add_conv(Program program, *, ReusableBuffer reusable=None, int strips_per_task=1, **where) -> None:
+    """Appends a float32 convolution: see GemmConv. With `reusable` the windows are lowered through that buffer: the
+    input's strides are then those of its images, rows and pixels, and depth offsets those of the buffer."""
+    cdef GemmConv gemm = GemmConv(**where)
+    if reusable is None:
+        check(ci_add_conv(program.program, &gemm.conv), "convolution")
+    else:
+        check(
+            ci_add_conv_reusable(program.program, &gemm.conv, &reusable.layout, strips_per_task),
+            "convolution through the reusable buffer",
+        )

@@ -89,7 +89,8 @@ cdef class DirectConv:
 
     Shapes are NHWC and the input's includes its padding; the `_strides` of images are (image, row, pixel) in elements.
     Weights are packed for the kernel, the bias is padded to a multiple of 16 channels; `residual` is (-1, 0) where
-    there is none. `threads` is how many a run will have.
+    there is none. `threads` is how many a run will have. `pads` say where in the input its image lies, for steps that
+    write it themselves.
     """
 
     cdef ci_direct_conv conv
@@ -113,6 +114,7 @@ cdef class DirectConv:
         tuple dilations,
         tuple activation,
         int threads,
+        tuple pads=(0, 0, 0, 0),
     ):
         self.conv.kernel = kernel.entry
         self.conv.input, self.conv.weights, self.conv.bias = ref_of(input), ref_of(weights), ref_of(bias)
@@ -120,17 +122,22 @@ cdef class DirectConv:
         self.conv.input_image = image_of(input_shape, input_strides)
         self.conv.output_image = image_of(output_shape, output_strides)
         self.conv.residual_image = image_of(output_shape, residual_strides)
-        self.conv.window = window_of(kernel_shape, strides, dilations, (0, 0, 0, 0))
+        self.conv.window = window_of(kernel_shape, strides, dilations, pads)
         self.conv.activation = activation_of(activation)
         self.conv.threads = threads
+
+
+cdef ci_depthwise depthwise_of(DirectConv direct) noexcept:
+    cdef ci_depthwise depthwise
+    depthwise.conv = direct.conv
+    depthwise.weights_row = ci_depthwise_weights_row(direct.conv.output_image.channels)
+    return depthwise
 
 
 def add_depthwise(Program program, **where) -> None:
     """Appends a float32 depthwise convolution: see DirectConv. The output has a multiple of the input's channels."""
     cdef DirectConv direct = DirectConv(**where)
-    cdef ci_depthwise depthwise
-    depthwise.conv = direct.conv
-    depthwise.weights_row = ci_depthwise_weights_row(direct.conv.output_image.channels)
+    cdef ci_depthwise depthwise = depthwise_of(direct)
     check(ci_add_depthwise(program.program, &depthwise), "depthwise convolution")
 
 

@@ -5,11 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..graph import Node
-from . import convolution, copies, elementwise, matmul, normalise, pool, quantised_convolution, reduce, resize
+from . import (
+    bottleneck,
+    convolution,
+    copies,
+    elementwise,
+    matmul,
+    normalise,
+    pool,
+    quantised_convolution,
+    reduce,
+    resize,
+)
 from .context import EmitContext, StepInfo
 
 EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
     "Conv": convolution.emit_conv,
+    "Bottleneck": bottleneck.emit_bottleneck,
     "QConv": quantised_convolution.emit_qconv,
     # copies
     "Copy": copies.emit_copy,

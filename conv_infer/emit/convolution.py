@@ -28,14 +28,14 @@ class Geometry:
         "width",
     )
 
-    def __init__(self, weights: np.ndarray, groups: int, output: View):
+    def __init__(self, weights: np.ndarray, groups: int, output_shape: tuple[int, ...]):
         columns, kernel_height, kernel_width, channels = weights.shape
         self.groups = groups
         self.columns_per_group = columns // groups
         self.channels_per_group = channels
         self.kernel = (kernel_height, kernel_width)
         self.depth = kernel_height * kernel_width * channels
-        self.images, self.height, self.width = output.shape[:3]
+        self.images, self.height, self.width = output_shape[:3]
 
     @property
     def rows(self) -> int:
@@ -69,51 +69,75 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
     source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
     residual = ctx.optional_view(node, 3)
     lowering = node.attrs.get("lowering")
-    geometry = Geometry(ctx.constant(node.inputs[1]), node.attrs["groups"], output)
+    geometry = Geometry(ctx.constant(node.inputs[1]), node.attrs["groups"], output.shape)
     place = in_reusable_buffer if lowering is not None and lowering.is_reusable else in_the_image
     windows = place(ctx, node, source, geometry)
-    tables, group_offsets = depth_tables(node, geometry, windows.tap_strides)
-    reads_runs = len(tables) == 1 and np.array_equal(tables[0], np.arange(geometry.depth))
-    cut = split_columns(geometry.columns_per_group, geometry.depth, geometry.rows, reads_runs, ctx.allowed)
-    panels, weights_ref, bias_ref, weight_bytes = pack_panels(ctx, node, geometry, cut, group_offsets)
-    l2_bytes = _core.cache_sizes()[1]
+    packed = GemmPanels(ctx, node, geometry, windows.tap_strides, activation)
     rows = plan_rows(
         geometry.rows,
         geometry.row_bytes(node.attrs["strides"]),
-        len(panels),
-        weight_bytes,
+        packed.panels,
+        packed.weight_bytes,
         geometry.macs,
         ctx.threads,
-        max(panel.kernel.mr for panel in cut),
-        l2_bytes,
+        packed.row_multiple,
+        _core.cache_sizes()[1],
     )
     _core.add_conv(
         ctx.program,
         input=windows.first,
-        weights=weights_ref,
-        bias=bias_ref,
         output=output.ref,
         residual=residual.ref if residual else NO_BUFFER,
         output_shape=output.shape[:3],
         input_strides=windows.strides,
         output_strides=output.strides[:3],
         residual_strides=residual.strides[:3] if residual else (0, 0, 0),
-        depth_offsets=tables,
-        panels=panels,
-        activation=activation_triple(activation),
         rows_per_task=rows.rows_per_task,
         panels_per_task=rows.panels_per_task,
-        depth_block=depth_block(geometry.depth, geometry.rows, cut, l2_bytes),
-        prefetch=weight_bytes > l2_bytes // 4,
         reusable=windows.buffer,
         strips_per_task=windows.strips_per_task,
+        **packed.arguments,
     )
     return StepInfo(
-        kernel=" ".join(dict.fromkeys(panel.kernel.name for panel in cut)),
+        kernel=packed.kernels,
         lowering="direct" if lowering is None and geometry.kernel == (1, 1) else str(lowering or IN_PLACE),
         macs=geometry.macs,
-        weight_bytes=weight_bytes,
+        weight_bytes=packed.weight_bytes,
     )
+
+
+class GemmPanels:
+    """A convolution's weights and biases cut into panels, their places reserved. `arguments` are those of
+    `_core.GemmConv` that do not depend on where images lie."""
+
+    __slots__ = ("arguments", "kernels", "panels", "row_multiple", "weight_bytes")
+
+    def __init__(
+        self,
+        ctx: EmitContext,
+        node: Node,
+        geometry: Geometry,
+        tap_strides: tuple[int, int, int, int],
+        activation: tuple[str, float, float] | None,
+    ):
+        tables, group_offsets = depth_tables(node, geometry, tap_strides)
+        reads_runs = len(tables) == 1 and np.array_equal(tables[0], np.arange(geometry.depth))
+        cut = split_columns(geometry.columns_per_group, geometry.depth, geometry.rows, reads_runs, ctx.allowed)
+        panels, weights_ref, bias_ref, weight_bytes = pack_panels(ctx, node, geometry, cut, group_offsets)
+        l2_bytes = _core.cache_sizes()[1]
+        self.kernels = " ".join(dict.fromkeys(panel.kernel.name for panel in cut))
+        self.panels = len(panels)
+        self.row_multiple = max(panel.kernel.mr for panel in cut)
+        self.weight_bytes = weight_bytes
+        self.arguments = {
+            "weights": weights_ref,
+            "bias": bias_ref,
+            "depth_offsets": tables,
+            "panels": panels,
+            "activation": activation_triple(activation),
+            "depth_block": depth_block(geometry.depth, geometry.rows, cut, l2_bytes),
+            "prefetch": weight_bytes > l2_bytes // 4,
+        }
 
 
 class Windows:

@@ -25,7 +25,7 @@ def emit_qconv(ctx: EmitContext, node: Node) -> StepInfo:
     other = ctx.optional_view(node, 3)
     require_unsigned(node, source, other, *(() if node.attrs["raw"] else (output,)))
     weights = ctx.constant(node.inputs[1])
-    geometry = Geometry(weights, node.attrs["groups"], output)
+    geometry = Geometry(weights, node.attrs["groups"], output.shape)
     windows = in_the_image(ctx, node, source, geometry)
     tables, group_offsets = depth_tables(node, geometry, windows.tap_strides)
     kernel, covers = choose_kernel(

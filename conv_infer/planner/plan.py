@@ -13,8 +13,19 @@ from ..emit.context import EmitContext, StepInfo, View, Weights
 from ..errors import MemoryLimitError
 from ..graph import INTERNAL, Graph, Node
 from .arena import live_peak, place
+from .fuse_bottlenecks import fuse_bottlenecks
 from .lowering import FRAME_COPY, choose_lowering
-from .storage import NO_PADS, Buffer, Storage, element_count, fill_of, frame_of, framed_shape, is_stored
+from .storage import (
+    NO_PADS,
+    Buffer,
+    Storage,
+    element_count,
+    fill_of,
+    frame_of,
+    framed_shape,
+    is_stored,
+    window_reader,
+)
 
 FIRST_EXTERNAL_SLOT = 2
 READ_SLACK = 64  # int8 kernels read up to so many bytes behind what they need, and ignore them
@@ -98,6 +109,7 @@ def build_plan(
 ) -> Plan:
     """Plans and packs. `allowed`: instruction sets as bits. `release` is told of every array of the model that has been
     packed. Raises `MemoryLimitError` where weights, arena and scratch exceed `max_memory` bytes."""
+    graph = fuse_bottlenecks(graph, threads)
     plan = Plan(graph, threads)
     plan.slots = external_slots(graph)
     for spare_memory in (False, True):
@@ -155,7 +167,7 @@ def settle_storage(graph: Graph, external: dict[str, int], spare_memory: bool) -
     for node in graph.nodes:
         if frame_of(graph, node) != NO_PADS:
             can_be_framed = storage.can_be_framed(node.inputs[0], fill_of(node))
-            lowering = choose_lowering(graph, node, can_be_framed, spare_memory)
+            lowering = choose_lowering(graph, window_reader(node), can_be_framed, spare_memory)
             node = node.replace(attrs={**node.attrs, "lowering": lowering})
             if lowering.form == FRAME_COPY:
                 node = copied(node)

@@ -315,14 +315,24 @@ def framed_shape(buffer: Buffer, shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[0], shape[1] + top + bottom, shape[2] + left + right, shape[3]
 
 
+def window_reader(node: Node) -> Node | None:
+    """The convolution that slides its window over a node's first input: the node itself, or the first of a bottleneck
+    that expands nothing."""
+    if node.domain != INTERNAL:
+        return None
+    if node.op == "Bottleneck" and node.attrs["expand"] is None:
+        return node.attrs["depthwise"]
+    return node if node.op in CONVOLUTIONS else None
+
+
 def frame_of(graph: Graph, node: Node) -> Pads:
     """The padding that a convolution's windows really reach, beyond the image it reads; none where the lowering chosen
     for it (attribute `lowering`) writes the padding itself."""
-    if node.op not in CONVOLUTIONS or node.domain != INTERNAL:
-        return NO_PADS
     chosen = node.attrs.get("lowering")
-    if chosen is not None and chosen.is_reusable:
+    reader = window_reader(node)
+    if reader is None or (chosen is not None and chosen.is_reusable):
         return NO_PADS
+    node = reader
     attrs = node.attrs
     _, height, width = image_size(graph, node)
     weights = graph.shape(node.inputs[1])

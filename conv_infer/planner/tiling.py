@@ -17,6 +17,8 @@ SUM_LATENCY = 8  # from one multiply-add to the next on the same sum
 DOT_LOADS = 2  # of a row of a dot kernel, for each vector of depth
 DOT_OVERHEAD = 10  # of a row of a dot kernel: summing across the lanes
 PANEL_COST = 4  # of a row, for each panel: epilogue and stores
+ROW_PAIR = 2  # output rows that the depthwise kernels take at once
+BAND_PART_OF_L2 = 4  # a band's images take one part in so many: the rest holds weights, input and output
 MANY_ROWS = 240  # from here on tiles are as good as full
 
 
@@ -137,6 +139,40 @@ def plan_rows(
         panel_tasks = min(panels, -(-wanted // row_tasks))
     block = even(rows, min(block, -(-rows // row_tasks)), row_multiple)
     return RowPlan(block, -(-panels // panel_tasks))
+
+
+class BandPlan:
+    """Output rows of one image: those worked on at once, and those of a task."""
+
+    __slots__ = ("band", "rows_per_task")
+
+    def __init__(self, band: int, rows_per_task: int):
+        self.band = band
+        self.rows_per_task = rows_per_task
+
+
+def plan_bands(
+    output_rows: tuple[int, int],
+    stride: int,
+    window: int,
+    wide_row_bytes: int,
+    narrow_row_bytes: int,
+    threads: int,
+    l2_bytes: int,
+) -> BandPlan:
+    """How a bottleneck's output, `output_rows` being (images, rows), is worked through: about `TASKS_PER_THREAD` tasks
+    a thread, and bands whose images in between take a quarter of the second-level cache. `window` and `stride` are the
+    depthwise convolution's along y, in rows of the wide image."""
+    images, height = output_rows
+    rows_per_task = -(-height // pieces_of_image(images, height, threads))
+    spare = l2_bytes // BAND_PART_OF_L2 - max(0, window - stride) * wide_row_bytes
+    largest = max(ROW_PAIR, spare // (stride * wide_row_bytes + narrow_row_bytes))
+    return BandPlan(even(rows_per_task, largest, ROW_PAIR), rows_per_task)
+
+
+def pieces_of_image(images: int, height: int, threads: int) -> int:
+    """Into how many tasks the rows of each image are dealt out."""
+    return 1 if threads == 1 else min(height, -(-threads * TASKS_PER_THREAD // images))
 
 
 def even(total: int, largest: int, multiple: int) -> int:

@@ -106,10 +106,9 @@ static int64_t magnitude(int64_t value) {
     return value < 0 ? -value : value;
 }
 
-/* Whether the offsets within one task's block of rows fit the kernel's 31 bits. */
-static int rows_fit(const ci_conv *conv, ci_row_strides strides) {
+int ci_conv_rows_fit(const ci_conv *conv, ci_row_strides strides, int64_t rows_per_task) {
     const int64_t limit = INT32_MAX / 4;
-    int64_t rows = conv->rows_per_task / conv->width + 2, images = rows / conv->height + 2;
+    int64_t rows = rows_per_task / conv->width + 2, images = rows / conv->height + 2;
     if (rows > conv->height)
         rows = conv->height;
     if (images > conv->images)
@@ -125,8 +124,7 @@ static ci_status check_rows(const ci_program *program, const ci_conv *conv, ci_r
     return ci_program_check_view(program, ref, 4, shape, along, sizeof(float));
 }
 
-/* The lowest and highest depth offset that a panel reads, its group's included. */
-static void panel_reach(const ci_conv *conv, const ci_conv_panel *panel, int64_t *lowest, int64_t *highest) {
+void ci_conv_panel_reach(const ci_conv *conv, const ci_conv_panel *panel, int64_t *lowest, int64_t *highest) {
     const int32_t *table = conv->depth_offsets + (int64_t)panel->depth_table * conv->depth;
     *lowest = *highest = table[0];
     for (int32_t k = 1; k < conv->depth; k++) {
@@ -141,18 +139,38 @@ static ci_status check_panel(const ci_program *program, const ci_conv *conv, con
     if (!panel->kernel || panel->columns < 1 || panel->columns > panel->kernel->nr ||
         panel->first_column < 0 || panel->depth_table < 0 || panel->depth_table >= conv->depth_tables)
         return CI_ERROR_ARGUMENT;
-    ci_ref output = conv->output, residual = conv->residual, weights = conv->weights;
-    output.offset += panel->first_column * (int64_t)sizeof(float);
-    residual.offset += panel->first_column * (int64_t)sizeof(float);
+    ci_ref weights = conv->weights;
     weights.offset += panel->weights_offset * (int64_t)sizeof(float);
-    ci_status status = check_rows(program, conv, output, conv->output_strides, panel->columns);
-    if (status == CI_OK && conv->residual.slot != CI_SLOT_NONE)
-        status = check_rows(program, conv, residual, conv->residual_strides, panel->columns);
     int64_t elems = 0;
-    if (status == CI_OK)
-        status = ci_packed_gemm_f32_elems(panel->kernel, panel->columns, conv->depth, &elems);
+    ci_status status = ci_packed_gemm_f32_elems(panel->kernel, panel->columns, conv->depth, &elems);
     if (status == CI_OK)
         status = ci_program_check(program, weights, elems * (int64_t)sizeof(float));
+    return status;
+}
+
+ci_status ci_conv_check_output(const ci_program *program, const ci_conv *conv) {
+    ci_status status = CI_OK;
+    for (int32_t index = 0; status == CI_OK && index < conv->panels; index++) {
+        const ci_conv_panel *panel = &conv->panel[index];
+        ci_ref output = conv->output, residual = conv->residual;
+        output.offset += panel->first_column * (int64_t)sizeof(float);
+        residual.offset += panel->first_column * (int64_t)sizeof(float);
+        status = check_rows(program, conv, output, conv->output_strides, panel->columns);
+        if (status == CI_OK && conv->residual.slot != CI_SLOT_NONE)
+            status = check_rows(program, conv, residual, conv->residual_strides, panel->columns);
+    }
+    return status;
+}
+
+ci_status ci_conv_check_input(const ci_program *program, const ci_conv *conv) {
+    ci_status status = CI_OK;
+    for (int32_t index = 0; status == CI_OK && index < conv->panels; index++) {
+        int64_t lowest, highest;
+        ci_conv_panel_reach(conv, &conv->panel[index], &lowest, &highest);
+        ci_ref input = conv->input;
+        input.offset += lowest * (int64_t)sizeof(float);
+        status = check_rows(program, conv, input, conv->input_strides, highest - lowest + 1);
+    }
     return status;
 }
 
@@ -196,25 +214,21 @@ ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
 ci_status ci_add_conv(ci_program *program, const ci_conv *conv) {
     params p = {.conv = *conv};
     ci_status status = ci_conv_prepare(program, &p.conv);
+    if (status == CI_OK)
+        status = ci_conv_check_output(program, conv);
+    if (status == CI_OK)
+        status = ci_conv_check_input(program, conv);
     if (status != CI_OK)
         return status;
     if (conv->rows_per_task < 1 || conv->panels_per_task < 1)
         return CI_ERROR_ARGUMENT;
-    for (int32_t index = 0; index < conv->panels; index++) {
-        int64_t lowest, highest;
-        panel_reach(conv, &conv->panel[index], &lowest, &highest);
-        ci_ref input = conv->input;
-        input.offset += lowest * (int64_t)sizeof(float);
-        status = check_rows(program, conv, input, conv->input_strides, highest - lowest + 1);
-        if (status != CI_OK)
-            return status;
-    }
     p.rows = (int64_t)conv->images * conv->height * conv->width;
     p.panel_tasks = (conv->panels + conv->panels_per_task - 1) / conv->panels_per_task;
     const int64_t row_tasks = (p.rows + conv->rows_per_task - 1) / conv->rows_per_task;
-    if (row_tasks > INT32_MAX / p.panel_tasks || !rows_fit(conv, conv->input_strides) ||
-        !rows_fit(conv, conv->output_strides) ||
-        (conv->residual.slot != CI_SLOT_NONE && !rows_fit(conv, conv->residual_strides)))
+    if (row_tasks > INT32_MAX / p.panel_tasks || !ci_conv_rows_fit(conv, conv->input_strides, conv->rows_per_task) ||
+        !ci_conv_rows_fit(conv, conv->output_strides, conv->rows_per_task) ||
+        (conv->residual.slot != CI_SLOT_NONE &&
+         !ci_conv_rows_fit(conv, conv->residual_strides, conv->rows_per_task)))
         return CI_ERROR_OVERFLOW;
     return ci_program_add(program, task, &p, sizeof p, (int32_t)row_tasks * p.panel_tasks,
                           ci_conv_scratch_bytes(&p.conv, conv->rows_per_task));

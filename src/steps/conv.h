@@ -53,8 +53,19 @@ typedef struct {
 ci_conv_scratch ci_conv_lay_scratch(const ci_conv *conv, char *scratch, int64_t rows);
 int64_t ci_conv_scratch_bytes(const ci_conv *conv, int64_t rows); /* up to `rest` */
 
-/* What both forms check, and the copies of the tables that the program keeps. `conv` is changed to point to them. */
+/* What every form does first: checks sizes, panels, weights and biases, and has the program keep copies of the tables;
+ * `conv` is changed to point to them. */
 ci_status ci_conv_prepare(ci_program *program, ci_conv *conv);
+
+/* Once prepared: that every output pixel and residual, or everything that windows read, lies in its buffer. */
+ci_status ci_conv_check_output(const ci_program *program, const ci_conv *conv);
+ci_status ci_conv_check_input(const ci_program *program, const ci_conv *conv);
+
+/* The lowest and highest offset from a window's first element that a panel reads. */
+void ci_conv_panel_reach(const ci_conv *conv, const ci_conv_panel *panel, int64_t *lowest, int64_t *highest);
+
+/* Whether the offsets within one block of so many output pixels fit the kernels' 31 bits. */
+int ci_conv_rows_fit(const ci_conv *conv, ci_row_strides strides, int64_t rows_per_task);
 
 /* Checks that every element that a window, a panel or an output pixel touches lies in its buffer, and appends
  * the step. Answers CI_ERROR_ARGUMENT, CI_ERROR_BOUNDS, CI_ERROR_OVERFLOW or CI_ERROR_MEMORY otherwise. */

@@ -60,6 +60,8 @@ ci_status ci_add_conv_reusable(ci_program *program, const ci_conv *conv, const c
                                int32_t strips_per_task) {
     params p = {.conv = *conv, .layout = *layout, .strips_per_task = strips_per_task};
     ci_status status = ci_conv_prepare(program, &p.conv);
+    if (status == CI_OK)
+        status = ci_conv_check_output(program, conv);
     if (status != CI_OK)
         return status;
     const int rows = layout->direction == CI_STRIPS_OF_ROWS;

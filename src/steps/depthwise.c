@@ -8,13 +8,11 @@ typedef struct {
     ci_row_split split;
 } params;
 
-static void task(const void *data, const ci_run *run, int32_t task) {
-    const params *p = data;
-    const ci_direct_conv *conv = &p->depthwise.conv;
+void ci_depthwise_run(const ci_depthwise *depthwise, const ci_run *run, const ci_direct_rows *rows) {
+    const ci_direct_conv *conv = &depthwise->conv;
     const ci_window *window = &conv->window;
-    const ci_direct_rows rows = ci_direct_rows_of(conv, &p->split, run, task);
     const ci_depthwise_f32_args args = {
-        .rows = rows.rows,
+        .rows = rows->rows,
         .width = conv->output_image.width,
         .channels = conv->output_image.channels,
         .multiplier = conv->output_image.channels / conv->input_image.channels,
@@ -24,21 +22,27 @@ static void task(const void *data, const ci_run *run, int32_t task) {
         .stride_x = window->stride_x,
         .dilation_y = window->dilation_y,
         .dilation_x = window->dilation_x,
-        .input = rows.input,
+        .input = rows->input,
         .input_row = conv->input_image.row_stride,
         .input_pixel = conv->input_image.pixel_stride,
         .weights = ci_address(run, conv->weights),
-        .weights_row = p->depthwise.weights_row,
+        .weights_row = depthwise->weights_row,
         .bias = ci_address(run, conv->bias),
-        .output = rows.output,
+        .output = rows->output,
         .output_row = conv->output_image.row_stride,
         .output_pixel = conv->output_image.pixel_stride,
-        .residual = rows.residual,
+        .residual = rows->residual,
         .residual_row = conv->residual_image.row_stride,
         .residual_pixel = conv->residual_image.pixel_stride,
         .activation = conv->activation,
     };
     ((ci_depthwise_f32_fn *)conv->kernel->function)(&args);
+}
+
+static void task(const void *data, const ci_run *run, int32_t task) {
+    const params *p = data;
+    const ci_direct_rows rows = ci_direct_rows_of(&p->depthwise.conv, &p->split, run, task);
+    ci_depthwise_run(&p->depthwise, run, &rows);
 }
 
 const char *ci_depthwise_variant(const ci_window *window, int32_t multiplier) {
@@ -59,21 +63,25 @@ static int kernel_serves(const ci_kernel *kernel, const ci_window *window, int32
             strcmp(kernel->variant, ci_depthwise_variant(window, multiplier)) == 0);
 }
 
-ci_status ci_add_depthwise(ci_program *program, const ci_depthwise *depthwise) {
-    params p = {.depthwise = *depthwise};
-    const ci_direct_conv *conv = &p.depthwise.conv;
-    ci_status status = ci_check_direct_conv(program, &p.depthwise.conv);
-    if (status != CI_OK)
-        return status;
+ci_status ci_depthwise_check_weights(const ci_program *program, const ci_depthwise *depthwise) {
+    const ci_direct_conv *conv = &depthwise->conv;
     const int32_t inputs = conv->input_image.channels, outputs = conv->output_image.channels;
     const int64_t taps = (int64_t)conv->window.kernel_height * conv->window.kernel_width;
-    if (outputs % inputs != 0 || p.depthwise.weights_row < ci_padded_channels(outputs) ||
+    if (outputs % inputs != 0 || depthwise->weights_row < ci_padded_channels(outputs) ||
         !kernel_serves(conv->kernel, &conv->window, outputs / inputs))
         return CI_ERROR_ARGUMENT;
-    const int64_t shape[2] = {taps, ci_padded_channels(outputs)}, strides[2] = {p.depthwise.weights_row, 1};
-    status = ci_program_check_view(program, conv->weights, 2, shape, strides, sizeof(float));
+    const int64_t shape[2] = {taps, ci_padded_channels(outputs)}, strides[2] = {depthwise->weights_row, 1};
+    return ci_program_check_view(program, conv->weights, 2, shape, strides, sizeof(float));
+}
+
+ci_status ci_add_depthwise(ci_program *program, const ci_depthwise *depthwise) {
+    params p = {.depthwise = *depthwise};
+    ci_status status = ci_check_direct_conv(program, &p.depthwise.conv);
+    if (status == CI_OK)
+        status = ci_depthwise_check_weights(program, depthwise);
     if (status != CI_OK)
         return status;
-    p.split = ci_split_direct_conv(conv, taps);
+    const ci_window *window = &depthwise->conv.window;
+    p.split = ci_split_direct_conv(&p.depthwise.conv, (int64_t)window->kernel_height * window->kernel_width);
     return ci_program_add(program, task, &p, sizeof p, p.split.tasks, 0);
 }

@@ -14,6 +14,12 @@ typedef struct {
  * or CI_ERROR_MEMORY otherwise. */
 ci_status ci_add_depthwise(ci_program *program, const ci_depthwise *depthwise);
 
+/* That the kernel serves the window, and that the packed weights lie in their buffer. */
+ci_status ci_depthwise_check_weights(const ci_program *program, const ci_depthwise *depthwise);
+
+/* Runs the kernel over some rows. */
+void ci_depthwise_run(const ci_depthwise *depthwise, const ci_run *run, const ci_direct_rows *rows);
+
 /* The most special variant of the depthwise_f32 kernels that serves a window and channel multiplier. */
 const char *ci_depthwise_variant(const ci_window *window, int32_t multiplier);
 

@@ -1,29 +1,34 @@
 /* What the convolutions have in common that read their windows straight from a padded input. */
 #include "steps/direct_conv.h"
 
-ci_status ci_check_direct_conv(const ci_program *program, ci_direct_conv *conv) {
+ci_status ci_check_direct_window(const ci_program *program, const ci_direct_conv *conv) {
     const ci_image *in = &conv->input_image, *out = &conv->output_image;
     const ci_window *window = &conv->window;
-    conv->residual_image.images = out->images;
-    conv->residual_image.height = out->height;
-    conv->residual_image.width = out->width;
-    conv->residual_image.channels = out->channels;
     if (!conv->kernel || conv->threads < 1 || conv->activation.kind < 0 ||
-        conv->activation.kind > CI_ACTIVATION_LAST_FUSED || !ci_window_is_legal(window))
-        return CI_ERROR_ARGUMENT;
-    ci_status status = ci_check_image(program, conv->input, in, sizeof(float));
-    if (status == CI_OK)
-        status = ci_check_image(program, conv->output, out, sizeof(float));
-    if (status == CI_OK && conv->residual.slot != CI_SLOT_NONE)
-        status = ci_check_image(program, conv->residual, &conv->residual_image, sizeof(float));
-    if (status != CI_OK)
-        return status;
-    if (in->images != out->images ||
+        conv->activation.kind > CI_ACTIVATION_LAST_FUSED || !ci_window_is_legal(window) || in->images < 1 ||
+        in->channels < 1 || out->height < 1 || out->width < 1 || out->channels < 1 ||
+        in->images != out->images ||
         !ci_window_fits(in->height, out->height, window->kernel_height, window->stride_y,
                         window->dilation_y) ||
         !ci_window_fits(in->width, out->width, window->kernel_width, window->stride_x, window->dilation_x))
         return CI_ERROR_ARGUMENT;
     return ci_program_check(program, conv->bias, ci_padded_channels(out->channels) * (int64_t)sizeof(float));
+}
+
+ci_status ci_check_direct_conv(const ci_program *program, ci_direct_conv *conv) {
+    const ci_image *out = &conv->output_image;
+    conv->residual_image.images = out->images;
+    conv->residual_image.height = out->height;
+    conv->residual_image.width = out->width;
+    conv->residual_image.channels = out->channels;
+    ci_status status = ci_check_direct_window(program, conv);
+    if (status == CI_OK)
+        status = ci_check_image(program, conv->input, &conv->input_image, sizeof(float));
+    if (status == CI_OK)
+        status = ci_check_image(program, conv->output, out, sizeof(float));
+    if (status == CI_OK && conv->residual.slot != CI_SLOT_NONE)
+        status = ci_check_image(program, conv->residual, &conv->residual_image, sizeof(float));
+    return status;
 }
 
 ci_row_split ci_split_direct_conv(const ci_direct_conv *conv, int64_t depth) {

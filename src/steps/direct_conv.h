@@ -18,8 +18,11 @@ typedef struct {
     int32_t threads;          /* that a run will have: how finely rows are dealt out */
 } ci_direct_conv;
 
-/* Checks everything but the kernel, the weights and how the numbers of channels fit; gives the residual's
- * image the output's sizes. */
+/* Checks the sizes, that windows fit, and the bias: what does not depend on where images lie. */
+ci_status ci_check_direct_window(const ci_program *program, const ci_direct_conv *conv);
+
+/* The same and the images: everything but the kernel, the weights and how the numbers of channels fit. Gives
+ * the residual's image the output's sizes. */
 ci_status ci_check_direct_conv(const ci_program *program, ci_direct_conv *conv);
 
 /* How its rows are dealt out: in pairs, for that is how the kernels like them. `depth` is what one output
