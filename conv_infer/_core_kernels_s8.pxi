@@ -110,6 +110,19 @@ cdef extern from "conv_infer/pack_s8.h":
         const ci_depthwise_shape_s8 *shape, const void *data, int32_t is_unsigned, const int32_t *zero_point,
         int32_t a_zero, const int32_t *bias, int32_t *folded)
     void ci_depthwise_s8_columns(const ci_depthwise_shape_s8 *shape, const void *values, void *padded)
+    ctypedef struct ci_winograd_shape_s8:
+        const ci_kernel *kernel
+        int32_t columns, depth
+    int32_t ci_winograd_s8_fits(
+        const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned, const int32_t *zero_point)
+    ci_status ci_winograd_s8_measure(
+        const ci_winograd_shape_s8 *shape, int32_t *padded_columns, int64_t *weight_bytes, int64_t *scratch_bytes)
+    void ci_winograd_s8_weights(
+        const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned, const int32_t *zero_point,
+        void *packed)
+    ci_status ci_winograd_s8_bias(
+        const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned, const int32_t *zero_point,
+        int32_t a_zero, const int32_t *bias, int32_t *folded)
 
 
 cdef void *data_of(array) except? NULL:
@@ -335,3 +348,71 @@ cdef class PackedDepthwise:
         with nogil:
             for again in range(repeat):
                 (<ci_depthwise_s8_fn *>self.shape.kernel.function)(&args)
+
+
+cdef class PackedWinograd:
+    """The weights of one int8 3x3 convolution transformed and packed for a Winograd kernel.
+
+    `weights` is OHWI [columns, 3, 3, depth] int8 or uint8; `zero_point` [columns] is the weights', `a_zero` that of
+    the input in unsigned terms, `bias` [columns] int32 or None. Raises ConvInferError where sums could leave the range
+    that keeps the result exact. Attributes: `weights`, `bias`, `padded_columns`, `scratch_bytes`.
+    """
+
+    cdef readonly object weights, bias
+    cdef readonly int padded_columns
+    cdef readonly int64_t scratch_bytes
+    cdef ci_winograd_shape_s8 shape
+
+    def __init__(self, Kernel kernel, weights, *, zero_point=None, int a_zero=0, bias=None):
+        import numpy as np
+
+        weights, zero_point, bias = np.ascontiguousarray(weights), _as(zero_point, "i4"), _as(bias, "i4")
+        if weights.dtype not in (np.int8, np.uint8) or weights.ndim != 4 or weights.shape[1:3] != (3, 3):
+            raise ValueError(f"weights {weights.dtype}{list(weights.shape)}, not int8 or uint8 [columns, 3, 3, depth]")
+        self.shape.kernel, self.shape.columns, self.shape.depth = kernel.entry, weights.shape[0], weights.shape[3]
+        cdef int32_t padded = 0, is_unsigned = weights.dtype == np.uint8
+        cdef int64_t weight_bytes = 0, scratch_bytes = 0
+        check(ci_winograd_s8_measure(&self.shape, &padded, &weight_bytes, &scratch_bytes), "packing Winograd weights")
+        self.padded_columns, self.scratch_bytes = padded, scratch_bytes
+        cdef const int32_t *zeros = <const int32_t *>data_of(zero_point)
+        if not ci_winograd_s8_fits(&self.shape, data_of(weights), is_unsigned, zeros):
+            raise ConvInferError("Winograd: four times a sum may leave int32")
+        self.weights, self.bias = _aligned(weight_bytes), np.empty(padded, np.int32)
+        ci_winograd_s8_weights(&self.shape, data_of(weights), is_unsigned, zeros, data_of(self.weights))
+        check(
+            ci_winograd_s8_bias(
+                &self.shape, data_of(weights), is_unsigned, zeros, a_zero, <const int32_t *>data_of(bias),
+                <int32_t *>data_of(self.bias)),
+            "folding zero points into the bias: sums that may leave int32")
+
+    def run(self, a, int64_t a_row_stride, int64_t a_pixel_stride, c, int height, int width, int64_t c_row_stride,
+            int64_t c_pixel_stride, Requantise requantise, int repeat=1):
+        """Computes height x width outputs from an image of (height + 2 rounded up to even) x (likewise) pixels.
+        Nothing is checked: for tests and benchmarks."""
+        import numpy as np
+
+        tiles_y, tiles_x = (height + 1) // 2, (width + 1) // 2
+        y, x = (grid.ravel() for grid in np.mgrid[:tiles_y, :tiles_x])
+        a_tile = _as(2 * (y * a_row_stride + x * a_pixel_stride), "i4")
+        c_tile = _as(2 * (y * c_row_stride + x * c_pixel_stride), "i4")
+        extent = _as((2 * x + 1 < width) + 2 * (2 * y + 1 < height), "u1")
+        scratch = _aligned(self.scratch_bytes)
+        cdef ci_winograd_s8_args args
+        args.depth, args.columns = self.shape.depth, self.shape.columns
+        args.a, args.a_row_stride, args.a_pixel_stride = <const uint8_t *>data_of(a), a_row_stride, a_pixel_stride
+        args.b, args.bias = data_of(self.weights), <const int32_t *>data_of(self.bias)
+        args.c, args.c_row_stride, args.c_pixel_stride = <uint8_t *>data_of(c), c_row_stride, c_pixel_stride
+        args.requantise, args.scratch = requantise.c, data_of(scratch)
+        cdef const int32_t *a_tiles = <const int32_t *>data_of(a_tile)
+        cdef const int32_t *c_tiles = <const int32_t *>data_of(c_tile)
+        cdef const uint8_t *extents = <const uint8_t *>data_of(extent)
+        cdef int32_t tiles = tiles_y * tiles_x, first
+        cdef int again
+        with nogil:
+            for again in range(repeat):
+                first = 0
+                while first < tiles:
+                    args.tiles = min(tiles - first, <int32_t>CI_WINOGRAD_S8_TILES)
+                    args.a_tile, args.c_tile, args.c_extent = a_tiles + first, c_tiles + first, extents + first
+                    (<ci_winograd_s8_fn *>self.shape.kernel.function)(&args)
+                    first += CI_WINOGRAD_S8_TILES

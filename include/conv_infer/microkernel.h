@@ -173,6 +173,7 @@ typedef void ci_maxpool_u8_fn(const ci_pool_args *args);
 #define CI_OPERATIONS(X)                                                                                     \
     X(gemm_s8)                                                                                               \
     X(depthwise_s8)                                                                                          \
+    X(winograd_s8)                                                                                           \
     X(gemm_f32)                                                                                              \
     X(transpose)                                                                                             \
     X(gather)                                                                                                \

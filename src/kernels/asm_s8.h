@@ -26,6 +26,18 @@
         __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product_) : "x"(a), "m"(b));   \
     } while (0)
 
+/* The same with b in a register. */
+#define CI_DOT_PAIRS_ZMM_REGISTER(sum, a, b)                                                                 \
+    do {                                                                                                     \
+        __m512i product_;                                                                                    \
+        __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+v"(sum), "=&v"(product_) : "v"(a), "v"(b));   \
+    } while (0)
+#define CI_DOT_PAIRS_YMM_REGISTER(sum, a, b)                                                                 \
+    do {                                                                                                     \
+        __m256i product_;                                                                                    \
+        __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(product_) : "x"(a), "x"(b));   \
+    } while (0)
+
 /* Keeps a value in a register of its own: copies of one value are not merged. */
 #define CI_KEEP_ZMM(x) __asm__("" : "+v"(x))
 #define CI_KEEP_YMM(x) __asm__("" : "+x"(x))

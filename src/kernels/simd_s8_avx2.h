@@ -36,6 +36,16 @@ CI_INLINE vi vi_add(vi a, vi b) {
 CI_INLINE vi vi_sub(vi a, vi b) {
     return _mm256_sub_epi32(a, b);
 }
+
+CI_INLINE vi vi_add_16(vi a, vi b) {
+    return _mm256_add_epi16(a, b);
+}
+CI_INLINE vi vi_sub_16(vi a, vi b) {
+    return _mm256_sub_epi16(a, b);
+}
+CI_INLINE vi vi_quarter(vi x) {
+    return _mm256_srai_epi32(x, 2);
+}
 CI_INLINE vi vi_mul(vi a, vi b) {
     return _mm256_mullo_epi32(a, b);
 }

@@ -37,6 +37,16 @@ CI_INLINE vi vi_add(vi a, vi b) {
 CI_INLINE vi vi_sub(vi a, vi b) {
     return _mm512_sub_epi32(a, b);
 }
+/* int16 */
+CI_INLINE vi vi_add_16(vi a, vi b) {
+    return _mm512_add_epi16(a, b);
+}
+CI_INLINE vi vi_sub_16(vi a, vi b) {
+    return _mm512_sub_epi16(a, b);
+}
+CI_INLINE vi vi_quarter(vi x) { /* of multiples of 4 */
+    return _mm512_srai_epi32(x, 2);
+}
 CI_INLINE vi vi_mul(vi a, vi b) {
     return _mm512_mullo_epi32(a, b);
 }
