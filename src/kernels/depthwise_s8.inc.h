@@ -18,62 +18,83 @@
 #define VECTORS DEPTHWISE_S8_TAPS /* of sums: a block's */
 #define BLOCK (DEPTHWISE_S8_TAPS * VI_LANES)
 
+/* Whether sums take the way most travelled: scaled by less than 1, and nothing else. */
+static int only_scales(const ci_depthwise_s8_args *args) {
+    int scales = args->requantise.rule == CI_REQUANTISE_SCALE && !args->requantise.flip;
+    for (int32_t channel = 0; channel < args->channels && scales; channel += VI_LANES)
+        scales = vf_all_below_1(vf_load(args->requantise.scale + channel));
+    return scales;
+}
+
+/* One block of channels, read once: bytes are stored through a pointer that might point anywhere. */
 typedef struct {
-    const ci_requantise *requantise;
+    int32_t n; /* channels of it */
+    const vi *b;
+    const int32_t *bias;
+    const float *scale;
+    ci_requantise requantise; /* of the block's channels */
     s8_range range;
-    int32_t scales; /* and nothing else, by less than 1 */
-} way_out;
+    void *c;
+} block;
 
-static way_out way_out_of(const ci_depthwise_s8_args *args) {
-    way_out way = {&args->requantise, s8_range_of(&args->requantise), 0};
-    if (args->requantise.rule == CI_REQUANTISE_SCALE) {
-        way.scales = 1;
-        for (int32_t channel = 0; channel < args->channels; channel += VI_LANES)
-            way.scales &= vf_all_below_1(vf_load(args->requantise.scale + channel));
+static block block_of(const ci_depthwise_s8_args *args, int32_t channel, int64_t vectors_of_b) {
+    block result = {
+        .n = args->channels - channel < BLOCK ? args->channels - channel : BLOCK,
+        .b = (const vi *)args->b + channel / BLOCK * vectors_of_b,
+        .bias = args->bias + channel,
+        .requantise = args->requantise,
+        .range = s8_range_of(&args->requantise),
+        .c = args->c,
+    };
+    if (args->requantise.rule == CI_REQUANTISE_SCALE)
+        result.scale = result.requantise.scale += channel;
+    if (args->requantise.rule == CI_REQUANTISE_MULTIPLIER) {
+        result.requantise.multiplier += channel;
+        result.requantise.shift += channel;
     }
-    return way;
+    return result;
 }
 
-/* Stores the first n channels of the block that begins at `channel`. */
-CI_INLINE void store_block(const int scales, const way_out *way, const vi *sum, int32_t channel, uint8_t *c,
-                           int32_t n) {
-    vi part[VECTORS];
-    CI_UNROLL
-    for (int v = 0; v < VECTORS; v++) {
-        const int32_t first = channel + v * VI_LANES;
-        if (scales)
-            part[v] = s8_scale_small(sum[v], vf_load(way->requantise->scale + first));
-        else
-            part[v] = s8_rounded(sum[v], way->requantise, first);
-    }
+CI_INLINE vb pack_block(const vi *part, vi zero_point) {
 #if DEPTHWISE_S8_TAPS == 4
-    const vb bytes = vb_pack_interleaved(part[0], part[1], part[2], part[3], way->range.zero_point);
+    return vb_pack_interleaved(part[0], part[1], part[2], part[3], zero_point);
 #else
-    const vb bytes = vb_pack_interleaved_2(part[0], part[1], way->range.zero_point);
+    return vb_pack_interleaved_2(part[0], part[1], zero_point);
 #endif
-    vb_store_part(c, vb_xor(vb_clamp(bytes, way->range.minimum, way->range.maximum), way->range.flip),
-                  VECTORS, 0, n);
 }
 
-/* Raw sums, put in order. */
-static void store_raw(const vi *sum, int32_t *c, int32_t n) {
-    int32_t sums[BLOCK];
-    for (int v = 0; v < VECTORS; v++)
-        vi_store(sums + v * VI_LANES, sum[v]);
-    for (int32_t channel = 0; channel < n; channel++) {
-        const int32_t quarter = channel / (4 * VECTORS), rest = channel % (4 * VECTORS);
-        c[channel] = sums[rest / 4 * VI_LANES + quarter * 4 + rest % 4];
+/* Stores the channels of one pixel in any other way; raw sums are put in order. */
+static CI_NOINLINE void store_generally(const block *in, const int32_t *sums, int64_t offset) {
+    if (in->requantise.rule == CI_REQUANTISE_NONE) {
+        for (int32_t channel = 0; channel < in->n; channel++) {
+            const int32_t quarter = channel / (4 * VECTORS), rest = channel % (4 * VECTORS);
+            ((int32_t *)in->c)[offset + channel] = sums[rest / 4 * VI_LANES + quarter * 4 + rest % 4];
+        }
+        return;
     }
+    vi part[VECTORS];
+    for (int v = 0; v < VECTORS; v++)
+        part[v] = s8_rounded(vi_load(sums + v * VI_LANES), &in->requantise, v * VI_LANES);
+    const vb bytes = vb_clamp(pack_block(part, in->range.zero_point), in->range.minimum, in->range.maximum);
+    vb_store_part((uint8_t *)in->c + offset, vb_xor(bytes, in->range.flip), VECTORS, 0, in->n);
 }
 
-CI_INLINE void store_pixel(const way_out *way, const vi *sum, int32_t channel,
-                           const ci_depthwise_s8_args *args, int64_t offset, int32_t n) {
-    if (CI_LIKELY(way->scales))
-        store_block(1, way, sum, channel, (uint8_t *)args->c + offset, n);
-    else if (way->requantise->rule == CI_REQUANTISE_NONE)
-        store_raw(sum, (int32_t *)args->c + offset, n);
-    else
-        store_block(0, way, sum, channel, (uint8_t *)args->c + offset, n);
+/* Stores the channels of one pixel; `offset` is that of the block's first. */
+CI_INLINE void store_pixel(const int scales, const block *in, const vi *sum, int64_t offset) {
+    vi part[VECTORS];
+    if (!scales) {
+        int32_t sums[BLOCK];
+        CI_UNROLL
+        for (int v = 0; v < VECTORS; v++)
+            vi_store(sums + v * VI_LANES, sum[v]);
+        store_generally(in, sums, offset);
+        return;
+    }
+    CI_UNROLL
+    for (int v = 0; v < VECTORS; v++)
+        part[v] = s8_scale_small(sum[v], vf_load(in->scale + v * VI_LANES));
+    const vb bytes = vb_clamp(pack_block(part, in->range.zero_point), in->range.minimum, in->range.maximum);
+    vb_store_part((uint8_t *)in->c + offset, bytes, VECTORS, 0, in->n);
 }
 
 CI_INLINE void load_bias(vi *sum, const int32_t *bias) {
@@ -93,29 +114,28 @@ CI_INLINE void load_taps(const uint8_t *const *tap, int64_t offset, int32_t n, v
 }
 #endif
 
-static void row_of_any(const ci_depthwise_s8_args *args, const way_out *way, const uint8_t *const *tap,
-                       int32_t groups, int64_t offset) {
-    const int64_t step = args->stride_x * args->a_pixel_stride;
-    const vi *b = args->b;
-    for (int32_t channel = 0; channel < args->channels; channel += BLOCK, b += (int64_t)groups * VECTORS) {
-        const int32_t n = args->channels - channel < BLOCK ? args->channels - channel : BLOCK;
-        for (int32_t x = 0; x < args->width; x++) {
+CI_INLINE void row_of_any(const int scales, const ci_depthwise_s8_args *args, const uint8_t *const *tap,
+                          int32_t groups, int64_t offset) {
+    const int64_t step = args->stride_x * args->a_pixel_stride, out_step = args->c_pixel_stride;
+    const int32_t width = args->width, channels = args->channels;
+    for (int32_t channel = 0; channel < channels; channel += BLOCK) {
+        const block in = block_of(args, channel, (int64_t)groups * VECTORS);
+        for (int32_t x = 0; x < width; x++) {
             vi sum[VECTORS];
-            load_bias(sum, args->bias + channel);
+            load_bias(sum, in.bias);
             for (int32_t group = 0; group < groups; group++) {
                 vi taps[VECTORS];
-                load_taps(tap + group * DEPTHWISE_S8_TAPS, channel + x * step, n, taps);
+                load_taps(tap + group * DEPTHWISE_S8_TAPS, channel + x * step, in.n, taps);
                 CI_UNROLL
                 for (int v = 0; v < VECTORS; v++)
-                    vi_dot(sum[v], taps[v], b[group * VECTORS + v]);
+                    vi_dot(sum[v], taps[v], in.b[group * VECTORS + v]);
             }
-            store_pixel(way, sum, channel, args, offset + channel + x * args->c_pixel_stride, n);
+            store_pixel(scales, &in, sum, offset + channel + x * out_step);
         }
     }
 }
 
-void DEPTHWISE_S8_ANY(const ci_depthwise_s8_args *args) {
-    const way_out way = way_out_of(args);
+CI_INLINE void rows_of_any(const int scales, const ci_depthwise_s8_args *args) {
     const int32_t taps = args->kernel_height * args->kernel_width;
     const int32_t groups = (taps + DEPTHWISE_S8_TAPS - 1) / DEPTHWISE_S8_TAPS;
     const uint8_t *tap[CI_DEPTHWISE_S8_TAPS + DEPTHWISE_S8_TAPS];
@@ -128,68 +148,79 @@ void DEPTHWISE_S8_ANY(const ci_depthwise_s8_args *args) {
         }
         for (; count < groups * DEPTHWISE_S8_TAPS; count++)
             tap[count] = tap[0]; /* meets weights of 0 */
-        row_of_any(args, &way, tap, groups, y * args->c_row_stride);
+        row_of_any(scales, args, tap, groups, y * args->c_row_stride);
     }
+}
+
+void DEPTHWISE_S8_ANY(const ci_depthwise_s8_args *args) {
+    if (only_scales(args))
+        rows_of_any(1, args);
+    else
+        rows_of_any(0, args);
 }
 
 /* One column of four input rows: of each lane the bytes of rows 0 to 3; or as pairs, rows 0, 1 and rows 2, 3.
  */
-CI_INLINE void load_column(const uint8_t *const *row, int64_t offset, int32_t n, vi *column) {
+CI_INLINE void load_column(const int rows, const uint8_t *const *row, int64_t offset, int32_t n, vi *column) {
+#if DEPTHWISE_S8_TAPS == 4
+    const vb third = vb_load_n(row[2] + offset, n), fourth = rows > 3 ? vb_load_n(row[3] + offset, n) : third;
+    vi_interleave_quads(vb_load_n(row[0] + offset, n), vb_load_n(row[1] + offset, n), third, fourth, column);
+#else
+    const vi third = vi_load_words(row[2] + offset, n),
+             fourth = rows > 3 ? vi_load_words(row[3] + offset, n) : third;
     load_taps(row, offset, n, column);
-#if DEPTHWISE_S8_TAPS == 2
-    load_taps(row + 2, offset, n, column + 2);
+    vi_interleave_pairs(third, fourth, column + 2);
 #endif
 }
 
 /* The output whose window's columns are left, middle and right, of the upper or the lower of two rows. */
-CI_INLINE void store_3x3(const way_out *way, const vi *left, const vi *middle, const vi *right, const vi *b,
-                         const int lower, int32_t channel, const ci_depthwise_s8_args *args, int64_t offset,
-                         int32_t n) {
+CI_INLINE void store_3x3(const int scales, const block *in, const vi *left, const vi *middle, const vi *right,
+                         const int lower, int64_t offset) {
     vi sum[VECTORS];
-    load_bias(sum, args->bias + channel);
+    load_bias(sum, in->bias);
     CI_UNROLL
     for (int v = 0; v < 4; v++) {
-        vi_dot(sum[v % VECTORS], left[v], b[(0 + lower) * 4 + v]);
-        vi_dot(sum[v % VECTORS], middle[v], b[(2 + lower) * 4 + v]);
-        vi_dot(sum[v % VECTORS], right[v], b[(4 + lower) * 4 + v]);
+        vi_dot(sum[v % VECTORS], left[v], in->b[(0 + lower) * 4 + v]);
+        vi_dot(sum[v % VECTORS], middle[v], in->b[(2 + lower) * 4 + v]);
+        vi_dot(sum[v % VECTORS], right[v], in->b[(4 + lower) * 4 + v]);
     }
-    store_pixel(way, sum, channel, args, offset, n);
+    store_pixel(scales, in, sum, offset);
 }
 
 /* Two rows of outputs (or one), stride 1: three columns of input slide along. */
-static void rows_of_stride_1(const ci_depthwise_s8_args *args, const way_out *way, int32_t y) {
-    const int32_t two = y + 1 < args->height;
+CI_INLINE void rows_of_stride_1(const int scales, const int two, const ci_depthwise_s8_args *args,
+                                int32_t y) {
     const uint8_t *row[4];
-    for (int32_t r = 0; r < 4; r++)
-        row[r] = args->a + args->a_row[y + (r < 3 || two ? r : 2)];
-    const int64_t pixel = args->a_pixel_stride;
-    const vi *b = args->b;
-    for (int32_t channel = 0; channel < args->channels; channel += BLOCK, b += 24) {
-        const int32_t n = args->channels - channel < BLOCK ? args->channels - channel : BLOCK;
-        int64_t in = channel, out = y * args->c_row_stride + channel;
+    for (int32_t r = 0; r < (two ? 4 : 3); r++)
+        row[r] = args->a + args->a_row[y + r];
+    const int64_t pixel = args->a_pixel_stride, out_pixel = args->c_pixel_stride,
+                  out_row = args->c_row_stride;
+    const int32_t width = args->width, channels = args->channels;
+    for (int32_t channel = 0; channel < channels; channel += BLOCK) {
+        const block in = block_of(args, channel, 24);
+        int64_t from = channel, to = y * out_row + channel;
         vi column[3][4];
-        load_column(row, in, n, column[0]);
-        load_column(row, in + pixel, n, column[1]);
-        in += 2 * pixel;
+        load_column(two ? 4 : 3, row, from, in.n, column[0]);
+        load_column(two ? 4 : 3, row, from + pixel, in.n, column[1]);
+        from += 2 * pixel;
 #define STEP(left, middle, right)                                                                            \
     do {                                                                                                     \
-        load_column(row, in, n, column[right]);                                                              \
-        store_3x3(way, column[left], column[middle], column[right], b, 0, channel, args, out, n);            \
+        load_column(two ? 4 : 3, row, from, in.n, column[right]);                                            \
+        store_3x3(scales, &in, column[left], column[middle], column[right], 0, to);                          \
         if (two)                                                                                             \
-            store_3x3(way, column[left], column[middle], column[right], b, 1, channel, args,                 \
-                      out + args->c_row_stride, n);                                                          \
-        in += pixel;                                                                                         \
-        out += args->c_pixel_stride;                                                                         \
+            store_3x3(scales, &in, column[left], column[middle], column[right], 1, to + out_row);            \
+        from += pixel;                                                                                       \
+        to += out_pixel;                                                                                     \
     } while (0)
         int32_t x = 0;
-        for (; x + 3 <= args->width; x += 3) {
+        for (; x + 3 <= width; x += 3) {
             STEP(0, 1, 2);
             STEP(1, 2, 0);
             STEP(2, 0, 1);
         }
-        if (x < args->width) {
+        if (x < width) {
             STEP(0, 1, 2);
-            if (x + 1 < args->width)
+            if (x + 1 < width)
                 STEP(1, 2, 0);
         }
 #undef STEP
@@ -197,37 +228,47 @@ static void rows_of_stride_1(const ci_depthwise_s8_args *args, const way_out *wa
 }
 
 /* One row of outputs, stride 2: the right column is the next one's left. */
-static void row_of_stride_2(const ci_depthwise_s8_args *args, const way_out *way, int32_t y) {
-    const uint8_t *row[4];
-    for (int32_t r = 0; r < 4; r++)
-        row[r] = args->a + args->a_row[2 * y + (r < 3 ? r : 2)];
-    const int64_t pixel = args->a_pixel_stride;
-    const vi *b = args->b;
-    for (int32_t channel = 0; channel < args->channels; channel += BLOCK, b += 24) {
-        const int32_t n = args->channels - channel < BLOCK ? args->channels - channel : BLOCK;
-        int64_t in = channel, out = y * args->c_row_stride + channel;
+CI_INLINE void row_of_stride_2(const int scales, const ci_depthwise_s8_args *args, int32_t y) {
+    const uint8_t *row[3];
+    for (int32_t r = 0; r < 3; r++)
+        row[r] = args->a + args->a_row[2 * y + r];
+    const int64_t pixel = args->a_pixel_stride, out_pixel = args->c_pixel_stride;
+    const int32_t width = args->width, channels = args->channels;
+    for (int32_t channel = 0; channel < channels; channel += BLOCK) {
+        const block in = block_of(args, channel, 24);
+        int64_t from = channel, to = y * args->c_row_stride + channel;
         vi column[3][4];
-        load_column(row, in, n, column[0]);
-        for (int32_t x = 0; x < args->width; x++) {
-            load_column(row, in + pixel, n, column[1]);
-            load_column(row, in + 2 * pixel, n, column[2]);
-            store_3x3(way, column[0], column[1], column[2], b, 0, channel, args, out, n);
+        load_column(3, row, from, in.n, column[0]);
+        for (int32_t x = 0; x < width; x++) {
+            load_column(3, row, from + pixel, in.n, column[1]);
+            load_column(3, row, from + 2 * pixel, in.n, column[2]);
+            store_3x3(scales, &in, column[0], column[1], column[2], 0, to);
             CI_UNROLL
             for (int v = 0; v < 4; v++)
                 column[0][v] = column[2][v];
-            in += 2 * pixel;
-            out += args->c_pixel_stride;
+            from += 2 * pixel;
+            to += out_pixel;
         }
     }
 }
 
-void DEPTHWISE_S8_3X3(const ci_depthwise_s8_args *args) {
-    const way_out way = way_out_of(args);
-    if (args->stride_y == 1) {
-        for (int32_t y = 0; y < args->height; y += 2)
-            rows_of_stride_1(args, &way, y);
-    } else {
-        for (int32_t y = 0; y < args->height; y++)
-            row_of_stride_2(args, &way, y);
+CI_INLINE void rows_of_3x3(const int scales, const ci_depthwise_s8_args *args) {
+    const int32_t height = args->height;
+    int32_t y = 0;
+    if (args->stride_y == 2) {
+        for (; y < height; y++)
+            row_of_stride_2(scales, args, y);
+        return;
     }
+    for (; y + 2 <= height; y += 2)
+        rows_of_stride_1(scales, 1, args, y);
+    if (y < height)
+        rows_of_stride_1(scales, 0, args, y);
+}
+
+void DEPTHWISE_S8_3X3(const ci_depthwise_s8_args *args) {
+    if (only_scales(args))
+        rows_of_3x3(1, args);
+    else
+        rows_of_3x3(0, args);
 }
