@@ -55,43 +55,56 @@ static row_tile row_tile_of(const ci_gemm_s8_args *args, int32_t rows, int32_t i
     return tile;
 }
 
-/* Sums of a block in memory, [tile][16 rows][vectors * 16], waiting to be requantised. */
+/* Sums of a block in memory, [tile][16 rows][vectors * 16], waiting to be requantised, and where each row
+ * goes. */
 typedef struct {
     int32_t sums[2 * TILE_ROWS * 2 * VI_LANES] __attribute__((aligned(64)));
+    uint8_t *to[MOST_TILES * TILE_ROWS];
     row_tile tile[MOST_TILES];
-    int32_t groups, done; /* a group is a vector of bytes: 2 rows, or 4 narrow ones */
+    int32_t groups; /* a group is a vector of bytes: 2 rows, or 4 narrow ones */
 } block;
 
-typedef struct {
-    scaling way;
-    vf scale[2];
-    int32_t rows; /* of a tile */
-} epilogue;
-
-CI_INLINE void finish_group(const int vectors, const epilogue *ways, const block *from, int32_t group) {
-    const int together = 4 / vectors, groups_per_tile = TILE_ROWS / together;
-    const row_tile *tile = &from->tile[group / groups_per_tile];
-    const int32_t row = group % groups_per_tile * together;
-    if (row >= ways->rows || tile->first + row + together <= tile->fresh)
-        return;
-    const int32_t *sums = from->sums + group * (4 * VI_LANES);
-    vi part[4];
-    CI_UNROLL
-    for (int i = 0; i < 4; i++)
-        part[i] = s8_scale_small(vi_load(sums + i * VI_LANES), ways->scale[i % vectors]);
-    const vb bytes = pack_scaled(part[0], part[1], part[2], part[3], &ways->way);
-    CI_UNROLL
-    for (int i = 0; i < together; i++) {
-        if (row + i < ways->rows && tile->first + row + i >= tile->fresh)
-            store_row(&ways->way, tile->first + row + i, bytes, vectors, i, 0);
+/* Rows that are not to be stored, or computed for the second time, go nowhere: no branch for each. */
+static void aim(const ci_gemm_s8_args *args, const row_tile *tile, int32_t rows, uint8_t *nowhere,
+                uint8_t **to) {
+    const int32_t *c_row = args->c_row + tile->first;
+    const uint32_t wanted = ((1u << rows) - 1) & ~((1u << (tile->fresh - tile->first)) - 1);
+    const __m512i base = _mm512_set1_epi64((int64_t)(uintptr_t)args->c);
+    for (int32_t half = 0; half < 2; half++) {
+        const __mmask8 lanes = (__mmask8)(wanted >> (8 * half));
+        const __m256i offsets = _mm256_maskz_loadu_epi32(lanes, c_row + 8 * half);
+        const __mmask8 stored =
+            _mm256_mask_cmpneq_epi32_mask(lanes, offsets, _mm256_set1_epi32(CI_ROW_SKIPPED));
+        const __m512i addresses = _mm512_add_epi64(base, _mm512_cvtepi32_epi64(offsets));
+        _mm512_storeu_si512(
+            to + 8 * half,
+            _mm512_mask_blend_epi64(stored, _mm512_set1_epi64((int64_t)(uintptr_t)nowhere), addresses));
     }
 }
 
-CI_INLINE void finish_groups(const int vectors, const epilogue *ways, block *from, int32_t until) {
-    if (until > from->groups)
-        until = from->groups;
-    for (; from->done < until; from->done++)
-        finish_group(vectors, ways, from, from->done);
+typedef struct {
+    vf scale[2];
+    vi zero_point; /* int16 */
+    vb minimum, maximum;
+    int32_t columns;
+} epilogue;
+
+CI_INLINE void finish_groups(const int vectors, const epilogue way, const block *from, int32_t group,
+                             int32_t until) {
+    const int together = 4 / vectors;
+    const int32_t *sums = from->sums + group * (4 * VI_LANES);
+    uint8_t *const *to = from->to + group * together;
+    for (; group < until; group++, sums += 4 * VI_LANES, to += together) {
+        vi part[4];
+        CI_UNROLL
+        for (int i = 0; i < 4; i++)
+            part[i] = s8_scale_small(vi_load(sums + i * VI_LANES), way.scale[i % vectors]);
+        const vb bytes =
+            vb_clamp(vb_pack(part[0], part[1], part[2], part[3], way.zero_point), way.minimum, way.maximum);
+        CI_UNROLL
+        for (int i = 0; i < together; i++)
+            vb_store_part(to[i], bytes, vectors, i, way.columns);
+    }
 }
 
 /* Copies the rows of a tile that does not step evenly, 64 bytes of each, and says where a tile load finds
@@ -106,19 +119,22 @@ CI_INLINE const uint8_t *gather(const ci_gemm_s8_args *args, const row_tile *til
 }
 
 #define A_STEP(index) (tile[index].steps_evenly ? tile[index].step : 64)
-#define A_TILE(index)                                                                                        \
-    (gathers ? gather(args, &tile[index], rows, offset, copy[index]) : tile[index].a + offset)
+#define A_TILE(index) (gathers ? gather(args, &tile[index], rows, offset, copy[index]) : a##index + offset)
 
 /* The products of one block into tiles 0 .. 3, while the block before it is requantised. */
 CI_INLINE void multiply(const int row_tiles, const int vectors, const int gathers,
                         const ci_gemm_s8_args *args, const row_tile *tile, int32_t rows, const epilogue *ways,
-                        block *previous) {
+                        const block *previous) {
     uint8_t copy[MOST_TILES][TILE_BYTES] __attribute__((aligned(64)));
     const int64_t step0 = A_STEP(0), step1 = row_tiles > 1 ? A_STEP(1) : 0;
     const int64_t step2 = row_tiles > 2 ? A_STEP(2) : 0, step3 = row_tiles > 3 ? A_STEP(3) : 0;
     const uint8_t *b = args->b;
-    const int32_t left = previous->groups - previous->done;
-    const int32_t per_step = (left + args->k_blocks - 1) / args->k_blocks;
+    const int32_t *a_depth = args->a_depth, k_blocks = args->k_blocks, groups = previous->groups;
+    const int32_t per_step = (groups + k_blocks - 1) / k_blocks;
+    const epilogue way = *ways;
+    const uint8_t *const a0 = tile[0].a, *const a1 = row_tiles > 1 ? tile[1].a : NULL;
+    const uint8_t *const a2 = row_tiles > 2 ? tile[2].a : NULL, *const a3 = row_tiles > 3 ? tile[3].a : NULL;
+    int32_t done = 0;
 
     _tile_loadd(0, args->bias, 0);
     if (vectors > 1)
@@ -134,8 +150,8 @@ CI_INLINE void multiply(const int row_tiles, const int vectors, const int gather
     if (row_tiles > 3)
         _tile_loadd(3, args->bias, 0);
 
-    for (int32_t k = 0; k < args->k_blocks; k++) {
-        const int32_t offset = args->a_depth[k];
+    for (int32_t k = 0; k < k_blocks; k++) {
+        const int32_t offset = a_depth[k];
         if (vectors > 1) {
             _tile_loadd(6, b, 64);
             _tile_loadd(7, b + TILE_BYTES, 64);
@@ -166,9 +182,10 @@ CI_INLINE void multiply(const int row_tiles, const int vectors, const int gather
             }
         }
         b += vectors * TILE_BYTES;
-        finish_groups(vectors, ways, previous, previous->done + per_step);
+        const int32_t until = done + per_step < groups ? done + per_step : groups;
+        finish_groups(vectors, way, previous, done, until);
+        done = until;
     }
-    finish_groups(vectors, ways, previous, previous->groups);
 }
 
 CI_INLINE void store_tiles(const int row_tiles, const int vectors, int32_t *sums) {
@@ -191,7 +208,7 @@ CI_INLINE void store_tiles(const int row_tiles, const int vectors, int32_t *sums
 }
 
 CI_INLINE void run_block(const int row_tiles, const int vectors, const ci_gemm_s8_args *args, int32_t rows,
-                         const epilogue *ways, block *previous, block *next) {
+                         const epilogue *ways, const block *previous, block *next) {
     int evenly = 1;
     for (int i = 0; i < row_tiles; i++)
         evenly &= next->tile[i].steps_evenly;
@@ -202,11 +219,12 @@ CI_INLINE void run_block(const int row_tiles, const int vectors, const ci_gemm_s
     store_tiles(row_tiles, vectors, next->sums);
 }
 
-typedef void run_block_fn(const ci_gemm_s8_args *args, int32_t rows, const epilogue *ways, block *previous,
-                          block *next);
+typedef void run_block_fn(const ci_gemm_s8_args *args, int32_t rows, const epilogue *ways,
+                          const block *previous, block *next);
 #define RUN_BLOCK(row_tiles, vectors)                                                                        \
-    static CI_NOINLINE void run_block_##row_tiles##x##vectors(                                               \
-        const ci_gemm_s8_args *args, int32_t rows, const epilogue *ways, block *previous, block *next) {     \
+    static CI_NOINLINE void run_block_##row_tiles##x##vectors(const ci_gemm_s8_args *args, int32_t rows,     \
+                                                              const epilogue *ways, const block *previous,   \
+                                                              block *next) {                                 \
         run_block(row_tiles, vectors, args, rows, ways, previous, next);                                     \
     }
 RUN_BLOCK(1, 1)
@@ -224,22 +242,30 @@ void ci_gemm_s8_any_amx(const ci_gemm_s8_args *args) {
     const int32_t rows = args->rows < TILE_ROWS ? args->rows : TILE_ROWS;
     const int32_t tiles = (args->rows + TILE_ROWS - 1) / TILE_ROWS;
     const int32_t scales = only_scales(args, vectors);
-    epilogue ways = {.way = scaling_of(args), .rows = rows};
+    epilogue way = {
+        .zero_point = vi_set1_16(args->requantise.zero_point),
+        .minimum = vb_set1(args->requantise.minimum),
+        .maximum = vb_set1(args->requantise.maximum),
+        .columns = args->columns,
+    };
     if (scales) {
-        ways.scale[0] = vf_load(args->requantise.scale);
-        ways.scale[1] = vectors > 1 ? vf_load(args->requantise.scale + VI_LANES) : ways.scale[0];
+        way.scale[0] = vf_load(args->requantise.scale);
+        way.scale[1] = vectors > 1 ? vf_load(args->requantise.scale + VI_LANES) : way.scale[0];
     }
+    uint8_t nowhere[2 * VI_LANES];
     block blocks[2];
-    blocks[0].groups = blocks[1].groups = blocks[0].done = blocks[1].done = 0;
+    blocks[0].groups = blocks[1].groups = 0;
     configure(rows, vectors == 1);
     int32_t current = 0;
     for (int32_t first = 0; first < tiles; first += most, current ^= 1) {
         const int32_t count = tiles - first < most ? tiles - first : most;
         block *next = &blocks[current];
-        for (int32_t i = 0; i < count; i++)
+        for (int32_t i = 0; i < count; i++) {
             next->tile[i] = row_tile_of(args, rows, first + i);
-        run_block_of[vectors - 1][count - 1](args, rows, &ways, &blocks[current ^ 1], next);
-        next->done = 0;
+            if (scales)
+                aim(args, &next->tile[i], rows, nowhere, next->to + i * TILE_ROWS);
+        }
+        run_block_of[vectors - 1][count - 1](args, rows, &way, &blocks[current ^ 1], next);
         next->groups = scales ? count * TILE_ROWS * vectors / 4 : 0;
         for (int32_t i = 0; i < count && !scales; i++) {
             const int32_t again = next->tile[i].fresh - next->tile[i].first;
@@ -248,9 +274,9 @@ void ci_gemm_s8_any_amx(const ci_gemm_s8_args *args) {
         }
     }
     _tile_release();
-    block *last = &blocks[current ^ 1];
+    const block *last = &blocks[current ^ 1];
     if (vectors > 1)
-        finish_groups(2, &ways, last, last->groups);
+        finish_groups(2, way, last, 0, last->groups);
     else
-        finish_groups(1, &ways, last, last->groups);
+        finish_groups(1, way, last, 0, last->groups);
 }

@@ -153,19 +153,29 @@ CI_INLINE vb vb_clamp(vb x, vb low, vb high) {
 CI_INLINE vb vb_xor(vb a, vb b) {
     return _mm512_xor_si512(a, b);
 }
-/* Bytes of x in parts of `vectors` * VI_LANES: stores the first n bytes of part `part`. */
+/* Bytes of x in parts of `vectors` * VI_LANES: stores the first n bytes of part `part`. Masked
+ * stores hold up what is loaded soon after. */
 CI_INLINE void vb_store_part(uint8_t *p, vb x, const int vectors, const int part, int32_t n) {
     if (vectors == 1) {
         const __m128i quarter = part == 0   ? _mm512_castsi512_si128(x)
                                 : part == 1 ? _mm512_extracti32x4_epi32(x, 1)
                                 : part == 2 ? _mm512_extracti32x4_epi32(x, 2)
                                             : _mm512_extracti32x4_epi32(x, 3);
-        _mm_mask_storeu_epi8(p, n >= 16 ? 0xffff : (__mmask16)((1u << n) - 1), quarter);
+        if (CI_LIKELY(n >= 16))
+            _mm_storeu_si128((__m128i *)(void *)p, quarter);
+        else
+            _mm_mask_storeu_epi8(p, (__mmask16)((1u << n) - 1), quarter);
     } else if (vectors == 2) {
         const __m256i half = part == 0 ? _mm512_castsi512_si256(x) : _mm512_extracti64x4_epi64(x, 1);
-        _mm256_mask_storeu_epi8(p, n >= 32 ? ~0u : (1u << n) - 1, half);
+        if (CI_LIKELY(n >= 32))
+            _mm256_storeu_si256((__m256i *)(void *)p, half);
+        else
+            _mm256_mask_storeu_epi8(p, (1u << n) - 1, half);
     } else {
-        _mm512_mask_storeu_epi8(p, n >= 64 ? ~0ull : (1ull << n) - 1, x);
+        if (CI_LIKELY(n >= 64))
+            _mm512_storeu_si512(p, x);
+        else
+            _mm512_mask_storeu_epi8(p, (1ull << n) - 1, x);
     }
 }
 /* 2 * VI_LANES bytes as int16; only the first n are read, or whole vectors where reading on is allowed. */
