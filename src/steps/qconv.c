@@ -153,7 +153,8 @@ static ci_status check_panel(const ci_program *program, const ci_qconv *conv, co
     if (panel->k_blocks > INT32_MAX / kernel->k_step)
         return CI_ERROR_OVERFLOW;
     const int32_t depth = panel->k_blocks * kernel->k_step;
-    const ci_gemm_shape_s8 shape = {kernel, panel->columns, 0, 1, &depth};
+    const ci_gemm_shape_s8 shape = {
+        .kernel = kernel, .columns = panel->columns, .runs = 1, .run_length = &depth};
     ci_gemm_size_s8 size;
     ci_status status = ci_pack_s8_measure(&shape, &size);
     if (status != CI_OK)
