@@ -69,38 +69,42 @@ def conv(inputs, attrs, shape, dtype):
         return q
     y_scale, other_scale, other_zero, sum_scale, sum_zero, lo, hi = attrs["add"]
     assert other.shape == q.shape
-    return add(q, y_scale, attrs["y_zero_point"], other, other_scale, other_zero, sum_scale, sum_zero, lo, hi, dtype)
+    zeros = attrs["y_zero_point"], other_zero, sum_zero
+    return add(q, other, (y_scale, other_scale, sum_scale), zeros, lo, hi, dtype, attrs.get("origins", (0, 0, 0)))
 
 
-def add(a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero, lo, hi, dtype):
+def add(a, b, scales, zeros, lo, hi, dtype, origins):
     """clip(rint(fma(a, ra, fma(b, rb, c))), lo, hi) with ra = a_scale / y_scale, rb = b_scale / y_scale.
 
     c = y_zero_point - fma(ra, a_zero_point, rb * b_zero_point). Where one operand is a scalar, or the addition is
     fused with a convolution that was its operand b, onnxruntime rounds in another order: one result in millions
-    differs, by 1.
+    differs, by 1. `origins` (of a, b, y) say how far stored levels and zero points are from those of the formula.
     """
-    ra, rb = np.float32(a_scale) / np.float32(y_scale), np.float32(b_scale) / np.float32(y_scale)
-    zeros = [np.float32(zero) for zero in (a_zero, b_zero, y_zero)]
+    scales = [np.float32(scale) for scale in scales]
+    zeros = [np.float32(zero - origin) for zero, origin in zip(zeros, origins, strict=True)]
+    ra, rb = scales[0] / scales[2], scales[1] / scales[2]
     constant = zeros[2] - fma(ra, zeros[0], rb * zeros[1])
-    return clip(np.rint(fma(a.astype(np.float32), ra, fma(b.astype(np.float32), rb, constant))), lo, hi, dtype)
+    a, b = a.astype(np.float32) - np.float32(origins[0]), b.astype(np.float32) - np.float32(origins[1])
+    return clip(np.rint(fma(a, ra, fma(b, rb, constant))).astype(np.float64) + origins[2], lo, hi, dtype)
 
 
-def multiply(a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero, lo, hi, dtype):
+def multiply(a, b, scales, zeros, lo, hi, dtype, origins):
     """clip(rint(float32((a - a_zero_point) * (b - b_zero_point)) * ratio + y_zero_point), lo, hi).
 
     ratio = (a_scale * b_scale) / y_scale. The zero point is added before rounding, in float32, without fma: ties are
     even with it.
     """
-    ratio = np.float32(a_scale) * np.float32(b_scale) / np.float32(y_scale)
-    product = (a.astype(np.int64) - a_zero) * (b.astype(np.int64) - b_zero)
-    return clip(np.rint(product.astype(np.float32) * ratio + np.float32(y_zero)), lo, hi, dtype)
+    ratio = np.float32(scales[0]) * np.float32(scales[1]) / np.float32(scales[2])
+    product = (a.astype(np.int64) - zeros[0]) * (b.astype(np.int64) - zeros[1])
+    level = np.rint(product.astype(np.float32) * ratio + np.float32(zeros[2] - origins[2]))
+    return clip(level.astype(np.float64) + origins[2], lo, hi, dtype)
 
 
 def binary(a, b, attrs, dtype):
     """QBinary: addition or multiplication of quantised tensors, with NumPy's broadcasting."""
-    operands = [attrs[f"{name}_{what}"] for name in "aby" for what in ("scale", "zero_point")]
+    scales, zeros = ([attrs[f"{name}_{what}"] for name in "aby"] for what in ("scale", "zero_point"))
     function = {"add": add, "mul": multiply}[attrs["kind"]]
-    return function(a, *operands[:2], b, *operands[2:], attrs["lo"], attrs["hi"], dtype)
+    return function(a, b, scales, zeros, attrs["lo"], attrs["hi"], dtype, attrs.get("origins", (0, 0, 0)))
 
 
 def quantize(x, attrs, dtype):
@@ -145,7 +149,8 @@ def average_pool(x, attrs, shape, dtype):
     """QAveragePool: saturate(rint(float32 sum / count / y_scale + y_zero_point)).
 
     The sum is that of float32(x - x_zero_point) * x_scale over the window's rows, from left to right, each addition
-    rounded; count is the number of elements inside the image, or with count_include_pad of all.
+    rounded; count is the number of elements inside the image, or with count_include_pad of all. `origins` (of x, y) say
+    how far stored levels and zero points are from those of the formula.
     """
     kernel, strides, pads, size = attrs["kernel"], attrs["strides"], attrs["pads"], shape[1:3]
     real = (x.astype(np.int64) - attrs["x_zero_point"]).astype(np.float32) * np.float32(attrs["x_scale"])
@@ -159,7 +164,9 @@ def average_pool(x, attrs, shape, dtype):
     else:
         ones = np.ones((1, *x.shape[1:3], 1), np.float32)
         count = windows(ones, kernel, strides, (1, 1), pads, size, 0).sum((3, 4))
-    return saturate(np.rint(total / count / np.float32(attrs["y_scale"]) + np.float32(attrs["y_zero_point"])), dtype)
+    origin = attrs.get("origins", (0, 0))[1]
+    level = np.rint(total / count / np.float32(attrs["y_scale"]) + np.float32(attrs["y_zero_point"] - origin))
+    return saturate(level.astype(np.float64) + origin, dtype)
 
 
 def softmax(x, attrs, dtype):

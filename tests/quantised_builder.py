@@ -10,7 +10,8 @@ from onnx_builder import Net
 from planned_reference import run_graph
 
 from conv_infer.graph import MICROSOFT, Graph
-from conv_infer.passes import run_passes
+from conv_infer.passes import PASSES, run_passes
+from conv_infer.passes.store_unsigned import store_unsigned
 
 INT8, UINT8 = np.dtype(np.int8), np.dtype(np.uint8)
 
@@ -66,21 +67,29 @@ class QuantisedNet(Net):
     def check_levels(self, *outputs: str, fused: bool = True, within: int = 0) -> Graph:
         """Plans the model and asserts that it gives onnxruntime's levels, or ones at most `within` from them.
 
-        With `fused` onnxruntime may apply its own graph optimisations.
+        With `fused` onnxruntime may apply its own graph optimisations. Returns the graph before int8 tensors are stored
+        as unsigned bytes: levels and bounds are still those of the model.
         """
-        graph = run_passes(self.specialised(*outputs))
-        results = run_graph(graph, self.feeds, np.float32)
-        names = list(outputs)
-        for name, wanted in zip(names, session(self.model(*outputs), fused).run(names, self.feeds), strict=True):
-            found = results[name]
-            assert found.dtype == wanted.dtype and found.shape == wanted.shape
-            if wanted.dtype.kind == "f":
-                np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
-            else:
-                difference = np.abs(found.astype(np.int64) - wanted.astype(np.int64))
-                assert difference.max(initial=0) <= within, f"{name}: {(difference > 0).sum()} of {found.size} differ"
-            assert wanted.size < 4 or len(np.unique(wanted)) > 1, f"{name}: the test's data give one value only"
+        specialised = self.specialised(*outputs)
+        graph = specialised
+        for apply in PASSES:
+            graph = graph if apply is store_unsigned else apply(graph)
+        wanted = session(self.model(*outputs), fused).run(list(outputs), self.feeds)
+        for planned in (graph, run_passes(specialised)):
+            results = run_graph(planned, self.feeds, np.float32)
+            for name, array in zip(outputs, wanted, strict=True):
+                _assert_same(name, results[name], array, within)
         return graph
+
+
+def _assert_same(name: str, found: np.ndarray, wanted: np.ndarray, within: int) -> None:
+    assert found.dtype == wanted.dtype and found.shape == wanted.shape
+    assert wanted.size < 4 or len(np.unique(wanted)) > 1, f"{name}: the test's data give one value only"
+    if wanted.dtype.kind == "f":
+        np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6 * np.abs(wanted).max())
+    else:
+        difference = np.abs(found.astype(np.int64) - wanted.astype(np.int64))
+        assert difference.max(initial=0) <= within, f"{name}: {(difference > 0).sum()} of {found.size} differ"
 
 
 _ELEMENTS = {
