@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-static ci_status lay_axis(ci_axis *axis, int32_t size, int32_t before, int32_t after, int32_t kernel, int32_t stride,
-                          int32_t dilation) {
+static ci_status lay_axis(ci_axis *axis, int32_t size, int32_t before, int32_t after, int32_t kernel,
+                          int32_t stride, int32_t dilation) {
     if (size < 1 || before < 0 || after < 0 || kernel < 1 || stride < 1 || dilation < 1)
         return CI_ERROR_ARGUMENT;
     const int64_t padded = (int64_t)size + before + after, window = (int64_t)(kernel - 1) * dilation + 1;
@@ -20,25 +20,35 @@ static ci_status lay_axis(ci_axis *axis, int32_t size, int32_t before, int32_t a
     return CI_OK;
 }
 
+ci_status ci_window_axes(int32_t height, int32_t width, const ci_window *window, ci_axis *y, ci_axis *x) {
+    ci_status status = lay_axis(y, height, window->pad_top, window->pad_bottom, window->kernel_height,
+                                window->stride_y, window->dilation_y);
+    if (status == CI_OK)
+        status = lay_axis(x, width, window->pad_left, window->pad_right, window->kernel_width,
+                          window->stride_x, window->dilation_x);
+    return status;
+}
+
 ci_status ci_reusable_layout(int32_t height, int32_t width, int32_t channels, const ci_window *window,
                              ci_strip_direction direction, int32_t strip, ci_reusable *layout) {
     ci_axis y, x;
-    ci_status status = lay_axis(&y, height, window->pad_top, window->pad_bottom, window->kernel_height,
-                                window->stride_y, window->dilation_y);
-    if (status == CI_OK)
-        status = lay_axis(&x, width, window->pad_left, window->pad_right, window->kernel_width, window->stride_x,
-                          window->dilation_x);
+    ci_status status = ci_window_axes(height, width, window, &y, &x);
     if (status != CI_OK)
         return status;
+    const int rows = direction == CI_STRIPS_OF_ROWS;
+    return ci_reusable_lay(rows ? &y : &x, rows ? &x : &y, channels, direction, strip, layout);
+}
+
+ci_status ci_reusable_lay(const ci_axis *along, const ci_axis *across, int32_t channels,
+                          ci_strip_direction direction, int32_t strip, ci_reusable *layout) {
     if (channels < 1 || strip < 1)
         return CI_ERROR_ARGUMENT;
-    const int rows = direction == CI_STRIPS_OF_ROWS;
     layout->direction = direction;
-    layout->along = rows ? y : x;
-    layout->across = rows ? x : y;
+    layout->along = *along;
+    layout->across = *across;
     layout->channels = channels;
     layout->strip = strip < layout->along.outputs ? strip : layout->along.outputs;
-    layout->strips = (layout->along.outputs + layout->strip - 1) / layout->strip;
+    layout->strips = (layout->along.outputs - 1) / layout->strip + 1;
     const int64_t kept = (int64_t)(layout->strip - 1) * layout->along.stride + layout->along.window;
     const int64_t moved = (int64_t)layout->strip * layout->along.stride;
     if (kept > INT32_MAX / channels || kept * channels > INT32_MAX / 2 / layout->across.reach ||
@@ -78,7 +88,8 @@ int64_t ci_reusable_fill(const ci_reusable *layout, const void *image, int64_t r
     const int64_t base = position * layout->step;
     const int32_t kept = (int32_t)(layout->line / layout->channels);
     const int32_t moved = layout->step ? (int32_t)(layout->step / layout->channels) : kept;
-    const int32_t fresh = position == 0 ? 0 : kept - moved; /* the first position along that is not there yet */
+    const int32_t fresh =
+        position == 0 ? 0 : kept - moved; /* the first position along that is not there yet */
     const int64_t start = (int64_t)strip * layout->strip * along->stride - along->pad;
 
     /* Positions along: [fresh, inside) and [outside, kept) lie in the padding, those between in the image. */
@@ -92,7 +103,8 @@ int64_t ci_reusable_fill(const ci_reusable *layout, const void *image, int64_t r
     for (int32_t index = 0; index < across->reach; index++, line += layout->line * element_bytes) {
         const int64_t source = (int64_t)index - across->pad;
         if (source < 0 || source >= across->size) {
-            fill_padding(line + fresh * pixel, (int64_t)(kept - fresh) * layout->channels, element_bytes, pad_element);
+            fill_padding(line + fresh * pixel, (int64_t)(kept - fresh) * layout->channels, element_bytes,
+                         pad_element);
             continue;
         }
         fill_padding(line + fresh * pixel, (inside - fresh) * layout->channels, element_bytes, pad_element);

@@ -60,15 +60,14 @@ def choose_lowering(graph: Graph, node: Node, can_be_framed: bool, spare_memory:
     framed = images * (height + top + bottom) * (width + left + right) * channels
     weights = graph.shape(node.inputs[1])
     depth = weights[1] * weights[2] * weights[3]
-    weight_bytes = columns * depth * FLOAT_BYTES
-    options = [Lowering(FRAME_COPY, 0, framed, framed, copy_ns(framed) + weight_ns(weight_bytes, 1))]
+    options = [Lowering(FRAME_COPY, 0, framed, framed, copy_ns(framed))]
     if planar or node.op == "QConv" or is_direct(node, weights):
         return options[0]
     if spare_memory:
         options = []
     for rows in (False, True):
         across = out_width if rows else out_height
-        strip = max(1, min(out_height if rows else out_width, -(-STRIP_ROWS // across)))
+        strip = strip_of(out_height if rows else out_width, across)
         layout = _core.ReusableBuffer(
             (height, width, channels),
             weights[1:3],
@@ -80,11 +79,8 @@ def choose_lowering(graph: Graph, node: Node, can_be_framed: bool, spare_memory:
         )
         buffer = layout.buffer_elems(layout.strips)
         copied = images * layout.copied_elems(layout.strips)
-        rows_per_gemm = across * strip
-        wasted = (-rows_per_gemm % ROW_MULTIPLE) / ROW_MULTIPLE * depth * columns / 40.0
-        predicted = copy_ns(copied, buffer) + images * (
-            weight_ns(weight_bytes, layout.strips) + layout.strips * (CALL_NS + wasted)
-        )
+        products = images * products_ns(layout.strips, across * strip, depth, columns)
+        predicted = copy_ns(copied, buffer) + products
         options.append(Lowering(REUSABLE_ROWS if rows else REUSABLE, strip, buffer, copied, predicted))
     return min(options, key=lambda option: option.predicted_ns)
 
@@ -93,6 +89,18 @@ def is_direct(node: Node, weights: tuple[int, ...]) -> bool:
     """Depthwise and narrow groups, whose kernels read in place only. `weights`: OHWI shape."""
     groups = node.attrs["groups"]
     return groups > 1 and (weights[3] == 1 or (weights[3] == weights[0] // groups and weights[3] <= NARROW_GROUP))
+
+
+def strip_of(along: int, across: int) -> int:
+    """How many of the outputs along are lowered at once, where each comes with so many across."""
+    return max(1, min(along, -(-STRIP_ROWS // across)))
+
+
+def products_ns(gemms: int, rows: int, depth: int, columns: int) -> float:
+    """What so many products of one image take beyond the multiply-adds that are needed: calls, weights read again, rows
+    of tiles that are not there."""
+    wasted = (-rows % ROW_MULTIPLE) / ROW_MULTIPLE * depth * columns / 40.0
+    return weight_ns(columns * depth * FLOAT_BYTES, gemms) + gemms * (CALL_NS + wasted)
 
 
 def copy_ns(elements: int, working_set: int | None = None) -> float:

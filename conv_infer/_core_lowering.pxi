@@ -1,0 +1,225 @@
+# The forms of lowering of include/conv_infer/lowering.h, and convolution by them (conv2d.h).
+
+cdef extern from "conv_infer/lowering.h":
+    ctypedef enum ci_lowering_form:
+        CI_LOWERING_COUNT
+    ctypedef enum ci_element:
+        CI_ELEMENT_COUNT
+    ctypedef struct ci_lowering:
+        ci_axis y, x
+        int32_t channels, depth, gemms, rows
+        int64_t lda, buffer_elems, copied_elems, frame_elems
+    ctypedef struct ci_pixels:
+        const void *pixels
+        int64_t row_bytes, pixel_bytes
+        int32_t element_bytes
+        const void *pad
+    ctypedef struct ci_lowered:
+        const void *a
+        int32_t rows, run
+        int64_t lda, run_step, depth_y, depth_x, output, output_step, output_run_step
+        const int32_t *taps
+    const char *ci_lowering_name(ci_lowering_form form)
+    ci_status ci_lowering_plan(
+        ci_lowering_form form, int32_t height, int32_t width, int32_t channels, const ci_window *window, int32_t strip,
+        int32_t is_framed, ci_lowering *plan,
+    )
+    int64_t ci_lowering_buffer_bytes(const ci_lowering *plan, int32_t element_bytes)
+    ci_status ci_lowering_fill(
+        const ci_lowering *plan, int32_t gemm, const ci_pixels *image, void *buffer, int64_t buffer_bytes,
+        ci_lowered *lowered,
+    ) nogil
+    ci_status ci_row2im(const ci_lowering *plan, ci_element element, const void *rows, void *image) nogil
+
+cdef extern from "conv_infer/conv2d.h":
+    ctypedef struct ci_conv2d_args:
+        ci_element element
+        const void *input
+        int32_t images, height, width, channels
+        const void *weights
+        int32_t columns
+        const void *bias
+        void *output
+        ci_window window
+        int32_t groups
+        ci_lowering_form form
+        int32_t strip
+        ci_activation activation
+        int32_t threads
+        uint32_t allowed
+    ci_status ci_conv2d_scratch_bytes(const ci_conv2d_args *args, int64_t *bytes)
+    ci_status ci_conv2d(const ci_conv2d_args *args, void *scratch, int64_t scratch_bytes) nogil
+
+from cpython.buffer cimport PyBUF_ND
+
+_ELEMENTS = ("f", "d", "b", "B")  # in the order of ci_element, as the buffer protocol names them
+_SUM_FORMATS = ("f", "d", "i", "i")
+
+
+def lowering_forms() -> list[str]:
+    """The names of the forms."""
+    return [ci_lowering_name(<ci_lowering_form>form).decode() for form in range(<int>CI_LOWERING_COUNT)]
+
+
+cdef class LoweringPlan:
+    """How an image (height, width, channels) is lowered by one form. Sizes in elements (`indirect`: 4-byte offsets).
+
+    `is_framed`: the image has its padding around it in memory, which in_place can use."""
+
+    cdef ci_lowering plan
+
+    def __cinit__(self, str form, tuple size, kernel, strides, dilations, pads, int strip=1, bint is_framed=False):
+        cdef ci_window window = window_of(kernel, strides, dilations, pads)
+        check(
+            ci_lowering_plan(
+                <ci_lowering_form><int>lowering_forms().index(form), size[0], size[1], size[2], &window, strip,
+                is_framed, &self.plan,
+            ),
+            f"lowering {form}",
+        )
+
+    @property
+    def output_size(self) -> tuple[int, int]:
+        return self.plan.y.outputs, self.plan.x.outputs
+
+    @property
+    def depth(self) -> int:
+        return self.plan.depth
+
+    @property
+    def gemms(self) -> int:
+        return self.plan.gemms
+
+    @property
+    def rows(self) -> int:
+        return self.plan.rows
+
+    @property
+    def lda(self) -> int:
+        return self.plan.lda
+
+    @property
+    def buffer_elems(self) -> int:
+        return self.plan.buffer_elems
+
+    @property
+    def copied_elems(self) -> int:
+        return self.plan.copied_elems
+
+    @property
+    def frame_elems(self) -> int:
+        return self.plan.frame_elems
+
+    def buffer_bytes(self, int element_bytes) -> int:
+        """Bytes of the buffer, the frame's included."""
+        return ci_lowering_buffer_bytes(&self.plan, element_bytes)
+
+    def fill(self, int gemm, image, buffer) -> dict[str, int]:
+        """Brings product number `gemm` of an image [height, width, channels] into the buffer, zeros for padding.
+
+        Answers the members of ci_lowered that describe the product, `start` (the first element of its first row, from
+        the buffer's beginning) in place of `a`; None for `start` where rows are read from the image itself."""
+        cdef Py_buffer source, target
+        cdef ci_pixels pixels
+        cdef ci_lowered lowered
+        cdef ci_status status
+        cdef double zero = 0.0
+        PyObject_GetBuffer(image, &source, PyBUF_STRIDES)
+        try:
+            PyObject_GetBuffer(buffer, &target, PyBUF_SIMPLE | PyBUF_WRITABLE)
+            try:
+                if (
+                    source.ndim != 3 or source.shape[0] != self.plan.y.size or source.shape[1] != self.plan.x.size
+                    or source.strides[2] != source.itemsize
+                ):
+                    raise ValueError("the image is not the one that was planned for")
+                pixels.pixels, pixels.row_bytes, pixels.pixel_bytes = source.buf, source.strides[0], source.strides[1]
+                pixels.element_bytes, pixels.pad = source.itemsize, &zero
+                check(
+                    ci_lowering_fill(&self.plan, gemm, &pixels, target.buf, target.len, &lowered), "filling the buffer"
+                )
+                start = (<const char *>lowered.a) - (<const char *>target.buf)
+                return {
+                    "start": start // source.itemsize if 0 <= start <= target.len and target.len else None,
+                    "rows": lowered.rows, "run": lowered.run, "lda": lowered.lda, "run_step": lowered.run_step,
+                    "depth_y": lowered.depth_y, "depth_x": lowered.depth_x, "output": lowered.output,
+                    "output_step": lowered.output_step, "output_run_step": lowered.output_run_step,
+                }
+            finally:
+                PyBuffer_Release(&target)
+        finally:
+            PyBuffer_Release(&source)
+
+    def scatter(self, rows, image) -> None:
+        """Adds patches [positions, depth] onto an image [height, width, channels], which is zeroed first. 8-bit rows
+        give an int32 image."""
+        cdef Py_buffer source, target
+        cdef ci_element element
+        PyObject_GetBuffer(rows, &source, PyBUF_FORMAT | PyBUF_ND)
+        try:
+            PyObject_GetBuffer(image, &target, PyBUF_FORMAT | PyBUF_ND | PyBUF_WRITABLE)
+            try:
+                code = _ELEMENTS.index(source.format.decode())
+                element = <ci_element><int>code
+                if (
+                    target.format.decode() != _SUM_FORMATS[code]
+                    or source.len // source.itemsize
+                    != <int64_t>self.plan.y.outputs * self.plan.x.outputs * self.plan.depth
+                    or target.len // target.itemsize
+                    != <int64_t>self.plan.y.size * self.plan.x.size * self.plan.channels
+                ):
+                    raise ValueError("rows and image are not those that were planned for")
+                with nogil:
+                    ci_row2im(&self.plan, element, source.buf, target.buf)
+            finally:
+                PyBuffer_Release(&target)
+        finally:
+            PyBuffer_Release(&source)
+
+
+def conv2d(
+    x, w, b, output, *, str form, kernel, strides, dilations, pads, int groups, int strip, tuple activation,
+    int threads, uint32_t allowed,
+) -> None:
+    """Convolution of contiguous NHWC images with OHWI weights, all of one element type; `b` may be None, `output` has
+    the type of sums (int32 for 8-bit elements). The caller has matched the shapes; the geometry is checked in C."""
+    cdef Py_buffer views[4]
+    cdef int taken = 0
+    cdef ci_conv2d_args args
+    cdef int64_t nbytes = 0
+    cdef Memory scratch
+    cdef ci_status status
+    try:
+        for array in (x, w, output) if b is None else (x, w, output, b):
+            flags = PyBUF_FORMAT | PyBUF_ND | (PyBUF_WRITABLE if array is output else 0)
+            PyObject_GetBuffer(array, &views[taken], flags)
+            taken += 1
+        code = _ELEMENTS.index(views[0].format.decode())
+        args.element = <ci_element><int>code
+        args.images, args.height, args.width, args.channels = [views[0].shape[axis] for axis in range(4)]
+        args.columns = views[1].shape[0]
+        args.window = window_of(kernel, strides, dilations, pads)
+        args.input, args.weights, args.output = views[0].buf, views[1].buf, views[2].buf
+        args.bias = NULL if b is None else views[3].buf
+        args.groups, args.strip, args.threads, args.allowed = groups, strip, threads, allowed
+        args.form = <ci_lowering_form><int>lowering_forms().index(form)
+        args.activation = activation_of(activation)
+        sums = _SUM_FORMATS[code]
+        plan = LoweringPlan(form, (args.height, args.width, args.channels), kernel, strides, dilations, pads)
+        height, width = plan.output_size
+        if (
+            views[1].format.decode() != _ELEMENTS[code]
+            or [views[1].shape[axis] for axis in range(1, 4)] != [*kernel, args.channels // groups]
+            or views[2].format.decode() != sums
+            or [views[2].shape[axis] for axis in range(4)] != [args.images, height, width, args.columns]
+            or (b is not None and (views[3].format.decode() != sums or views[3].shape[0] != args.columns))
+        ):
+            raise ValueError("the shapes or types of the arrays do not fit each other")
+        check(ci_conv2d_scratch_bytes(&args, &nbytes), f"conv2d, lowering {form}")
+        scratch = Memory(nbytes)
+        with nogil:
+            status = ci_conv2d(&args, scratch.data, nbytes)
+        check(status, f"conv2d, lowering {form}")
+    finally:
+        for index in range(taken):
+            PyBuffer_Release(&views[index])
