@@ -29,7 +29,7 @@ def network(net):
     y = again(net.op("Concat", y, again(net.op("Tanh", x)), axis=1))
     y = net.op("Pad", net.op("MaxPool", y, kernel_shape=[2, 2]), net.const(np.array([0, 0, 1, 0, 0, 0, 0, 2])))
     y = again(net.op("Resize", again(y), "", net.const(np.array([1, 1, 2, 2], np.float32)), mode="nearest"))
-    mean = again(net.op("GlobalAveragePool", y))
+    mean = again(net.op("Mul", again(net.op("GlobalAveragePool", y)), net.const(20.0)))
     return y, again(net.op("Softmax", net.op("Flatten", mean), axis=-1))
 
 
