@@ -46,6 +46,7 @@ cdef extern from "conv_infer/conv2d.h":
         int32_t strip
         ci_activation activation
         int32_t threads
+        int32_t is_packed
         uint32_t allowed
     ci_status ci_conv2d_scratch_bytes(const ci_conv2d_args *args, int64_t *bytes)
     ci_status ci_conv2d(const ci_conv2d_args *args, void *scratch, int64_t scratch_bytes) nogil
@@ -177,49 +178,62 @@ cdef class LoweringPlan:
             PyBuffer_Release(&source)
 
 
-def conv2d(
-    x, w, b, output, *, str form, kernel, strides, dilations, pads, int groups, int strip, tuple activation,
-    int threads, uint32_t allowed,
-) -> None:
-    """Convolution of contiguous NHWC images with OHWI weights, all of one element type; `b` may be None, `output` has
-    the type of sums (int32 for 8-bit elements). The caller has matched the shapes; the geometry is checked in C."""
+cdef class Conv2d:
+    """A convolution of contiguous NHWC images with OHWI weights, all of one element type; `b` may be None, `output` has
+    the type of sums (int32 for 8-bit elements). Weights are packed by the first run; later ones may find other images
+    in the same arrays. The caller has matched the shapes; the geometry is checked in C."""
+
     cdef Py_buffer views[4]
-    cdef int taken = 0
+    cdef int taken
     cdef ci_conv2d_args args
-    cdef int64_t nbytes = 0
     cdef Memory scratch
-    cdef ci_status status
-    try:
+    cdef str form
+
+    def __cinit__(
+        self, x, w, b, output, *, str form, kernel, strides, dilations, pads, int groups, int strip, tuple activation,
+        int threads, uint32_t allowed,
+    ):
+        cdef int64_t nbytes = 0
         for array in (x, w, output) if b is None else (x, w, output, b):
             flags = PyBUF_FORMAT | PyBUF_ND | (PyBUF_WRITABLE if array is output else 0)
-            PyObject_GetBuffer(array, &views[taken], flags)
-            taken += 1
-        code = _ELEMENTS.index(views[0].format.decode())
-        args.element = <ci_element><int>code
-        args.images, args.height, args.width, args.channels = [views[0].shape[axis] for axis in range(4)]
-        args.columns = views[1].shape[0]
-        args.window = window_of(kernel, strides, dilations, pads)
-        args.input, args.weights, args.output = views[0].buf, views[1].buf, views[2].buf
-        args.bias = NULL if b is None else views[3].buf
-        args.groups, args.strip, args.threads, args.allowed = groups, strip, threads, allowed
-        args.form = <ci_lowering_form><int>lowering_forms().index(form)
-        args.activation = activation_of(activation)
+            PyObject_GetBuffer(array, &self.views[self.taken], flags)
+            self.taken += 1
+        shapes = [[self.views[at].shape[axis] for axis in range(self.views[at].ndim)] for at in range(self.taken)]
+        formats = [self.views[at].format.decode() for at in range(self.taken)]
+        code = _ELEMENTS.index(formats[0])
+        self.form = form
+        self.args.element = <ci_element><int>code
+        self.args.images, self.args.height, self.args.width, self.args.channels = shapes[0]
+        self.args.columns = shapes[1][0]
+        self.args.window = window_of(kernel, strides, dilations, pads)
+        self.args.input, self.args.weights = self.views[0].buf, self.views[1].buf
+        self.args.output = self.views[2].buf
+        self.args.bias = NULL if b is None else self.views[3].buf
+        self.args.groups, self.args.strip = groups, strip
+        self.args.threads, self.args.allowed, self.args.is_packed = threads, allowed, 0
+        self.args.form = <ci_lowering_form><int>lowering_forms().index(form)
+        self.args.activation = activation_of(activation)
+        plan = LoweringPlan(form, tuple(shapes[0][1:]), kernel, strides, dilations, pads)
+        expected = [shapes[0], [shapes[1][0], *kernel, shapes[0][3] // groups]]
+        expected += [[shapes[0][0], *plan.output_size, shapes[1][0]], [shapes[1][0]]]
         sums = _SUM_FORMATS[code]
-        plan = LoweringPlan(form, (args.height, args.width, args.channels), kernel, strides, dilations, pads)
-        height, width = plan.output_size
-        if (
-            views[1].format.decode() != _ELEMENTS[code]
-            or [views[1].shape[axis] for axis in range(1, 4)] != [*kernel, args.channels // groups]
-            or views[2].format.decode() != sums
-            or [views[2].shape[axis] for axis in range(4)] != [args.images, height, width, args.columns]
-            or (b is not None and (views[3].format.decode() != sums or views[3].shape[0] != args.columns))
-        ):
+        if shapes != expected[: self.taken] or formats != [formats[0], formats[0], sums, sums][: self.taken]:
             raise ValueError("the shapes or types of the arrays do not fit each other")
-        check(ci_conv2d_scratch_bytes(&args, &nbytes), f"conv2d, lowering {form}")
-        scratch = Memory(nbytes)
+        check(ci_conv2d_scratch_bytes(&self.args, &nbytes), f"conv2d, lowering {form}")
+        self.scratch = Memory(nbytes)
+
+    def __dealloc__(self):
+        for index in range(self.taken):
+            PyBuffer_Release(&self.views[index])
+
+    @property
+    def scratch_bytes(self) -> int:
+        return self.scratch.nbytes
+
+    def run(self) -> None:
+        """Not from two threads at once: the scratch is one."""
+        cdef ci_status status
         with nogil:
-            status = ci_conv2d(&args, scratch.data, nbytes)
-        check(status, f"conv2d, lowering {form}")
-    finally:
-        for index in range(taken):
-            PyBuffer_Release(&views[index])
+            status = ci_conv2d(&self.args, self.scratch.data, self.scratch.nbytes)
+        check(status, f"conv2d, lowering {self.form}")
+        self.args.is_packed = 1

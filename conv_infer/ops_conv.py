@@ -72,7 +72,8 @@ def conv2d(
     images, w = np.ascontiguousarray(images), np.ascontiguousarray(w)
     check_groups(groups, images.shape[3], w.shape[0], w.shape[3])
     geometry = Geometry(images.shape[1:3], w.shape[1:3], stride, pad, dilation, kernel_name="w")
-    result = convolve(images, w, b, geometry, groups, lowering, _activation(activation, x.dtype.name), threads)
+    kind = _activation(activation, x.dtype.name)
+    result = Convolution(images, w, b, geometry, groups, lowering, kind, threads).run()
     if not last:
         result = np.ascontiguousarray(result.transpose(0, 3, 1, 2))
     return result if x.ndim == 4 else result[0]
@@ -86,50 +87,62 @@ def check_groups(groups: Any, channels: int, columns: int, depth: int, name: str
         raise InputError(f"{name}: {depth} input channels per group; x has {channels} channels in {groups} group(s)")
 
 
-def convolve(
-    images: np.ndarray,
-    weights: np.ndarray,
-    bias: np.ndarray | None,
-    geometry: Geometry,
-    groups: int = 1,
-    lowering: str = AUTO,
-    activation: tuple[int, float, float] = NAMED_ACTIVATIONS[None],
-    threads: int | None = None,
-) -> np.ndarray:
-    """Contiguous NHWC images with OHWI weights."""
-    columns, depth = weights.shape[0], math.prod(weights.shape[1:])
-    if bias is not None and bias.shape != (columns,):
-        raise InputError(f"b: shape {list(bias.shape)}, expected [{columns}]")
-    if depth > (2**31 - 1) // (255 * 255) and images.dtype.itemsize == 1:
-        raise InputError(f"w: sums of {depth} products of 8-bit numbers may leave int32")
-    forms = _core.lowering_forms()
-    if lowering != AUTO and lowering not in forms:
-        raise InputError(f"lowering: {lowering!r} is not one of {', '.join([AUTO, *forms])}")
-    if lowering == AUTO:
-        lowering = _fastest(geometry, weights.shape[3], columns // groups, images.dtype.itemsize)
-    shape = (images.shape[0], geometry.out_height, geometry.out_width, columns)
-    if threads is None:
-        work = math.prod(shape) * depth
-        threads = 1 if work < MACS_PER_THREAD else default_threads()
-    plan_of(lowering, geometry, weights.shape[3], _strip(lowering, geometry))
-    output = empty(shape, SUMS[images.dtype.name], "the output")
-    _core.conv2d(
-        images,
-        weights,
-        bias,
-        output,
-        form=lowering,
-        kernel=geometry.kernel,
-        strides=geometry.strides,
-        dilations=geometry.dilations,
-        pads=geometry.pads,
-        groups=groups,
-        strip=_strip(lowering, geometry),
-        activation=activation,
-        threads=min(integer("threads", threads, 1), 256),
-        allowed=allowed_isa_bits(),
-    )
-    return output
+class Convolution:
+    """Contiguous NHWC images with OHWI weights, ready to be run, again and again where the images change in place.
+
+    `lowering` is the form that was asked for, or that "auto" has chosen; `output` is what `run` answers each time."""
+
+    __slots__ = ("_core", "lowering", "output")
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        weights: np.ndarray,
+        bias: np.ndarray | None,
+        geometry: Geometry,
+        groups: int = 1,
+        lowering: str = AUTO,
+        activation: tuple[int, float, float] = NAMED_ACTIVATIONS[None],
+        threads: int | None = None,
+    ):
+        columns, depth = weights.shape[0], math.prod(weights.shape[1:])
+        if bias is not None and bias.shape != (columns,):
+            raise InputError(f"b: shape {list(bias.shape)}, expected [{columns}]")
+        if depth > (2**31 - 1) // (255 * 255) and images.dtype.itemsize == 1:
+            raise InputError(f"w: sums of {depth} products of 8-bit numbers may leave int32")
+        forms = _core.lowering_forms()
+        if lowering != AUTO and lowering not in forms:
+            raise InputError(f"lowering: {lowering!r} is not one of {', '.join([AUTO, *forms])}")
+        if lowering == AUTO:
+            lowering = _fastest(geometry, weights.shape[3], columns // groups, images.dtype.itemsize)
+        self.lowering = lowering
+        shape = (images.shape[0], geometry.out_height, geometry.out_width, columns)
+        if threads is None:
+            work = math.prod(shape) * depth
+            threads = 1 if work < MACS_PER_THREAD else default_threads()
+        strip = _strip(lowering, geometry)
+        plan_of(lowering, geometry, weights.shape[3], strip)
+        self.output = empty(shape, SUMS[images.dtype.name], "the output")
+        self._core = _core.Conv2d(
+            images,
+            weights,
+            bias,
+            self.output,
+            form=lowering,
+            kernel=geometry.kernel,
+            strides=geometry.strides,
+            dilations=geometry.dilations,
+            pads=geometry.pads,
+            groups=groups,
+            strip=strip,
+            activation=activation,
+            threads=min(integer("threads", threads, 1), 256),
+            allowed=allowed_isa_bits(),
+        )
+
+    def run(self) -> np.ndarray:
+        self._core.run()
+        return self.output
 
 
 def _strip(form: str, geometry: Geometry) -> int:

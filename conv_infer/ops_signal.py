@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
-from .ops_conv import convolve
+from .ops_conv import Convolution
 from .ops_geometry import DTYPES, Geometry, array_of
 
 MODES = ("full", "same", "valid")
@@ -63,4 +63,4 @@ def _convolve(a: np.ndarray, b: np.ndarray, mode: str) -> np.ndarray:
     geometry = Geometry(a.shape, b.shape, 1, pads, 1, kernel_name="b")
     image = np.ascontiguousarray(a)[None, :, :, None]
     kernel = np.ascontiguousarray(b[::-1, ::-1])[None, :, :, None]
-    return convolve(image, kernel, None, geometry)[0, :, :, 0]
+    return Convolution(image, kernel, None, geometry).run()[0, :, :, 0]

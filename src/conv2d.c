@@ -139,6 +139,8 @@ static void pack(conv *c, char *scratch) {
     c->packed = (float *)scratch;
     c->bias = (float *)(scratch + aligned(args->groups * c->group_elems * 4));
     c->threads_scratch = (char *)c->bias + aligned((int64_t)args->groups * c->panels * nr * 4);
+    if (args->is_packed)
+        return;
     memset(c->bias, 0, (size_t)((int64_t)args->groups * c->panels * nr) * sizeof(float));
     for (int32_t group = 0; group < args->groups; group++)
         for (int32_t panel = 0; panel < c->panels; panel++) {

@@ -1,6 +1,6 @@
 /* Convolution by any form of lowering, on the GEMM micro-kernels.
  *
- * Nothing is allocated and nothing kept: weights are packed into the caller's scratch at every call.
+ * Nothing is allocated and nothing kept: weights are packed into the caller's scratch.
  * Arguments are checked before memory is touched. Whatever the form, sums run over the patch in the order
  * (ky, kx, c), from the bias on, so that all forms give the same bits with the same instruction set. */
 #ifndef CONV_INFER_CONV2D_H
@@ -29,6 +29,7 @@ typedef struct {
     int32_t strip;            /* of the reusable forms */
     ci_activation activation; /* at most CI_ACTIVATION_LAST_FUSED; CI_ACTIVATION_CLAMP with 8-bit types */
     int32_t threads;          /* at least 1; the result does not depend on it */
+    int32_t is_packed;        /* the scratch has weights and biases from a call with the same arguments */
     uint32_t allowed;         /* instruction sets (CI_ISA_BIT); 0: all that this machine has */
 } ci_conv2d_args;
 

@@ -1,0 +1,202 @@
+"""Draws the pictures of im2row.md: `python docs/draw_im2row.py` writes docs/im2row/*.svg. Standard library only.
+
+All show the same example: one channel, an input of 6 rows and 6 columns, a 3x3 kernel, stride 1. Numbers are the places
+of the input, counted row by row; colours are its columns.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SIZE, KERNEL = 6, 3
+OUTPUTS = SIZE - KERNEL + 1
+CELL, SMALL = 26, 20
+COLOURS = ("#f2b8a0", "#f5d491", "#c9dd9a", "#9fd8c4", "#a5c8ec", "#cdb8e8")
+FAINT, INK, MARK = "#eeeeee", "#333333", "#c0392b"
+
+
+class Picture:
+    """Cells, words and lines at places in pixels."""
+
+    def __init__(self, width: int, height: int):
+        self.width, self.height = width, height
+        self.parts: list[str] = []
+
+    def cell(self, x: float, y: float, text: object, colour: str, size: int = CELL, is_new: bool = False) -> None:
+        edge = f'stroke="{MARK}" stroke-width="2.5"' if is_new else 'stroke="white"'
+        self.parts.append(f'<rect x="{x}" y="{y}" width="{size}" height="{size}" fill="{colour}" {edge}/>')
+        self.text(x + size / 2, y + size * 0.68, text, size * 0.48, "middle")
+
+    def text(self, x: float, y: float, text: object, size: float = 14, anchor: str = "start") -> None:
+        words = str(text).replace("&", "&amp;").replace("<", "&lt;")
+        self.parts.append(
+            f'<text x="{x}" y="{y}" font-size="{size:.3g}" text-anchor="{anchor}" fill="{INK}">{words}</text>'
+        )
+
+    def line(self, x1: float, y1: float, x2: float, y2: float, colour: str = INK, has_arrow: bool = False) -> None:
+        arrow = ' marker-end="url(#arrow)"' if has_arrow else ""
+        self.parts.append(
+            f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" stroke="{colour}" stroke-width="1.5"{arrow}/>'
+        )
+
+    def bracket(self, x1: float, x2: float, y: float, text: str, colour: str = INK) -> None:
+        self.line(x1 + 2, y, x2 - 2, y, colour)
+        self.line(x1 + 2, y, x1 + 2, y - 5, colour)
+        self.line(x2 - 2, y, x2 - 2, y - 5, colour)
+        self.text(x2 + 6, y + 4, text, 12)
+
+    def save(self, path: Path) -> None:
+        head = (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" width="{self.width}" '
+            f'height="{self.height}" font-family="sans-serif">'
+        )
+        arrow = (
+            '<defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
+            f'orient="auto"><path d="M0 0L8 4L0 8z" fill="{INK}"/></marker></defs>'
+        )
+        page = f'<rect width="{self.width}" height="{self.height}" fill="white"/>'
+        path.write_text("\n".join([head, arrow, page, *self.parts, "</svg>"]) + "\n")
+
+
+def draw_input(picture: Picture, x: float, y: float, columns: range = range(SIZE), new: range = range(0)) -> None:
+    """The input; columns that are not of interest are faint, new ones outlined."""
+    for row in range(SIZE):
+        for column in range(SIZE):
+            colour = COLOURS[column] if column in columns else FAINT
+            picture.cell(x + column * CELL, y + row * CELL, row * SIZE + column, colour, is_new=column in new)
+
+
+def patch(row: int, column: int) -> list[int]:
+    return [(row + i) * SIZE + column + j for i in range(KERNEL) for j in range(KERNEL)]
+
+
+def draw_patches(picture: Picture, x: float, y: float, places: list[tuple[int, int]]) -> None:
+    for line, (row, column) in enumerate(places):
+        for index, place in enumerate(patch(row, column)):
+            picture.cell(x + index * SMALL, y + line * SMALL, place, COLOURS[place % SIZE], SMALL)
+
+
+def traditional() -> Picture:
+    picture = Picture(560, 370)
+    picture.text(20, 24, "input, 36 elements")
+    draw_input(picture, 20, 36)
+    picture.line(190, 114, 262, 114, has_arrow=True)
+    picture.text(275, 24, "a row for each of 16 outputs: 144 elements")
+    draw_patches(picture, 275, 36, [(row, column) for row in range(OUTPUTS) for column in range(OUTPUTS)])
+    return picture
+
+
+def two_patch() -> Picture:
+    picture = Picture(560, 230)
+    picture.text(20, 24, "input")
+    draw_input(picture, 20, 36)
+    picture.line(190, 76, 262, 56, has_arrow=True)
+    picture.text(275, 24, "two patches, 18 elements, then a product")
+    draw_patches(picture, 275, 36, [(0, 0), (0, 1)])
+    picture.text(275, 108, "the next two over them, and so on: 8 times")
+    draw_patches(picture, 275, 120, [(0, 2), (0, 3)])
+    picture.text(275, 190, "144 elements are copied as before,")
+    picture.text(275, 208, "but memory holds 18 at a time")
+    return picture
+
+
+def mec() -> Picture:
+    picture = Picture(780, 250)
+    picture.text(20, 24, "input")
+    draw_input(picture, 20, 36)
+    picture.line(190, 114, 232, 114, has_arrow=True)
+    picture.text(245, 24, "a line for each output column: 3 columns of the input, row after row; 72 elements")
+    for line in range(OUTPUTS):
+        for index in range(SIZE * KERNEL):
+            place = index // KERNEL * SIZE + line + index % KERNEL
+            picture.cell(245 + index * SMALL, 36 + line * SMALL, place, COLOURS[place % SIZE], SMALL)
+    for row in range(OUTPUTS):
+        begin = 245 + row * KERNEL * SMALL
+        picture.bracket(begin, begin + KERNEL * KERNEL * SMALL, 134 + row * 24, f"output row {row}: its 4 patches")
+    return picture
+
+
+def draw_buffer(picture: Picture, x: float, y: float, step: int) -> None:
+    """The buffer after `step` steps: what has retired is faint, what is new outlined."""
+    for index in range(SIZE * KERNEL + OUTPUTS - 1):
+        offset = index - step
+        if not 0 <= offset < SIZE * KERNEL:
+            picture.cell(x + index * CELL, y, "", FAINT)
+            continue
+        column = step + offset % KERNEL
+        is_new = step == 0 or offset % KERNEL == KERNEL - 1
+        picture.cell(x + index * CELL, y, offset // KERNEL * SIZE + column, COLOURS[column], is_new=is_new)
+    base = x + step * CELL
+    picture.line(base + 1, y - 20, base + 1, y - 2, has_arrow=True)
+    picture.text(base + 7, y - 9, "base", 12)
+
+
+def reusable() -> Picture:
+    picture = Picture(800, 700)
+    texts = (
+        "output column 0: three columns are copied, 18 elements",
+        "output column 1: the base moves by one; column 3 is written where column 0 was, 6 elements",
+        "output column 2: 6 more; the last row runs past the old end, where 3 places were left for it",
+    )
+    for step, text in enumerate(texts):
+        y = 30 + step * 225
+        picture.text(20, y - 8, text)
+        draw_input(picture, 20, y + 6, range(step, step + KERNEL), range(step + (2 if step else 0), step + KERNEL))
+        draw_buffer(picture, 200, y + 36, step)
+        for row in range(OUTPUTS):
+            begin = 200 + (step + row * KERNEL) * CELL
+            picture.bracket(begin, begin + KERNEL * KERNEL * CELL, y + 78 + row * 24, f"output row {row}")
+    return picture
+
+
+def product() -> Picture:
+    picture = Picture(660, 230)
+    picture.text(20, 24, "four rows of one buffer, 3 elements apart: a matrix that is nowhere written out")
+    for row in range(OUTPUTS):
+        for index, place in enumerate(patch(row, 0)):
+            x, y = 60 + (row * KERNEL + index) * CELL, 44 + row * (CELL + 6)
+            picture.cell(x, y, place, COLOURS[place % SIZE])
+        picture.text(52, 62 + row * (CELL + 6), f"{row * KERNEL}", 12, "end")
+    picture.text(
+        20, 196, "row m begins at base + m * lda; lda = stride * kernel width * channels = 3, less than a row's 9;"
+    )
+    picture.text(20, 214, "times the weights [9, outputs] it gives a whole column of the output")
+    return picture
+
+
+def shuffle() -> Picture:
+    picture = Picture(560, 240)
+    names = ("a0", "a1", "a2", "b0", "b1", "b2")
+    colours = (COLOURS[0],) * 3 + (COLOURS[4],) * 3
+    picture.text(20, 24, "two groups: each sees only its own channels")
+    for at, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        picture.cell(60 + at * 60, 40, name, colour)
+    order = [group * 3 + channel for channel in range(3) for group in range(2)]
+    for at, source in enumerate(order):
+        picture.cell(60 + at * 60, 136, names[source], colours[source])
+        picture.line(73 + source * 60, 67, 73 + at * 60, 134, "#999999")
+    picture.text(20, 218, "(shuffled: [groups, channels] turned into [channels, groups])")
+    picture.text(20, 196, "the next grouped convolution reads these three, and those three: both groups in each")
+    picture.bracket(60, 206, 174, "")
+    picture.bracket(240, 386, 174, "")
+    return picture
+
+
+PICTURES = {
+    "traditional": traditional,
+    "two_patch": two_patch,
+    "mec": mec,
+    "reusable": reusable,
+    "product": product,
+    "shuffle": shuffle,
+}
+
+
+def draw(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, picture in PICTURES.items():
+        picture().save(folder / f"{name}.svg")
+
+
+if __name__ == "__main__":
+    draw(Path(__file__).parent / "im2row")
