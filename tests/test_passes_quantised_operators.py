@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from onnx_builder import counts, only
 from planned_reference import run_graph
 from quantised_builder import INT8, UINT8, QuantisedNet
@@ -42,6 +44,42 @@ def test_qlinear_conv(dtypes, per_channel, layer):
     node = only(graph, "QConv")
     assert node.attrs["scale"].shape == (outputs,)
     assert set(counts(graph)) <= {"QConv", "Transpose", "Reshape"}
+
+
+@st.composite
+def convolutions(draw):
+    """A QLinearConv of any geometry, types, zero points and scales; values at the ends of their ranges."""
+    net = QuantisedNet(seed=draw(st.integers(0, 2**32 - 1)))
+    xtype, wtype = draw(st.sampled_from(PAIRS))
+    kernel = [draw(st.integers(1, 4)) for _ in range(2)]
+    strides = [draw(st.integers(1, 3)) for _ in range(2)]
+    dilations = [draw(st.integers(1, 2)) for _ in range(2)]
+    pads = [draw(st.integers(0, 2)) for _ in range(4)]
+    size = [(k - 1) * d + draw(st.integers(1, 6)) for k, d in zip(kernel, dilations, strict=True)]
+    groups = draw(st.sampled_from([1, 1, 2, 5]))
+    channels, outputs = groups * draw(st.integers(1, 5)), groups * draw(st.integers(1, 4))
+    extreme = draw(st.booleans())
+    limits = np.iinfo(xtype)
+    x = net.levels((draw(st.integers(1, 2)), channels, *size), xtype)
+    if extreme:
+        net.feeds[x] = np.where(net.feeds[x] >= limits.min + 128, limits.max, limits.min).astype(xtype)
+    w = net.random.integers(np.iinfo(wtype).min, np.iinfo(wtype).max + 1, (outputs, channels // groups, *kernel))
+    if extreme:
+        w = np.where(w >= np.median(w), np.iinfo(wtype).max, np.iinfo(wtype).min)
+    per_channel = draw(st.booleans())
+    weights = [net.const(w.astype(wtype)), *weight_parameters(net, wtype, outputs, per_channel)]
+    zero = net.zero(xtype, draw(st.integers(limits.min, limits.max)))
+    after = net.scale(0.3, 3.0), net.zero(xtype, draw(st.integers(limits.min, limits.max)))
+    bias = [net.integers(outputs, np.int32, -30000, 30000)] if draw(st.booleans()) else []
+    attrs = {"strides": strides, "dilations": dilations, "pads": pads, "group": groups}
+    return net, net.op("QLinearConv", x, net.scale(), zero, *weights, *after, *bias, **attrs)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(convolutions())
+def test_any_qlinear_conv(case):
+    net, y = case
+    net.check_levels(y, varied=False)
 
 
 @pytest.mark.parametrize("dtypes", PAIRS, ids=["u8s8", "u8u8", "s8s8"])

@@ -157,7 +157,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     (ONNX, "Xor"): _relation(np.logical_xor, "B B -> bool"),
     # Convolution and matrix products
     (ONNX, "Conv"): Operator("F F F? -> F", _CONV, convolution.convolution, lower=lower_convolution.lower_conv),
-    (ONNX, "ConvInteger"): Operator("Q Q1 Q? Q1? -> int32", _CONV, quantisation.integer_convolution),
+    (ONNX, "ConvInteger"): Operator("E E1 E? E1? -> int32", _CONV, quantisation.integer_convolution),
     (ONNX, "ConvTranspose"): Operator(
         "F F F? -> F",
         f"{_CONV} output_padding output_shape",
@@ -178,11 +178,11 @@ OPERATORS: dict[tuple[str, str], Operator] = {
     (ONNX, "MatMul"): Operator(
         "N N -> N", "", matmul.matmul, evaluate=matmul.evaluate_matmul, lower=lower_matmul.lower_matmul
     ),
-    (ONNX, "MatMulInteger"): Operator("Q Q1 Q? Q1? -> int32", "", quantisation.integer_matmul),
+    (ONNX, "MatMulInteger"): Operator("E E1 E? E1? -> int32", "", quantisation.integer_matmul),
     (ONNX, "QLinearConv"): Operator(
-        "Q float32 Q Q1 float32 Q1 float32 Q2 int32? -> Q2", _CONV, quantisation.qlinear_convolution
+        "E float32 E E1 float32 E1 float32 E2 int32? -> E2", _CONV, quantisation.qlinear_convolution
     ),
-    (ONNX, "QLinearMatMul"): Operator("Q F Q Q1 F1 Q1 F2 Q2 -> Q2", "", quantisation.qlinear_matmul),
+    (ONNX, "QLinearMatMul"): Operator("E F E E1 F1 E1 F2 E2 -> E2", "", quantisation.qlinear_matmul),
     # Pooling
     (ONNX, "AveragePool"): Operator(
         "F -> F",
@@ -438,25 +438,25 @@ OPERATORS: dict[tuple[str, str], Operator] = {
         "Q F Q? -> *", "axis", quantisation.quantise, dtypes=quantisation.dequantised_type
     ),
     (MICROSOFT, "QGemm"): Operator(
-        "Q float32 Q Q1 float32 Q1 int32? float32? Q2? -> *",
+        "E float32 E E1 float32 E1 int32? float32? E2? -> *",
         "alpha transA transB",
         quantisation.qgemm,
         dtypes=quantisation.qgemm_type,
     ),
-    (MICROSOFT, "QLinearAdd"): Operator("Q float32 Q? Q float32 Q? float32 Q? -> Q", "", quantisation.qlinear_binary),
+    (MICROSOFT, "QLinearAdd"): Operator("E float32 E? E float32 E? float32 E? -> E", "", quantisation.qlinear_binary),
     (MICROSOFT, "QLinearAveragePool"): Operator(
-        "Q float32 Q? float32 Q? -> Q",
+        "E float32 E? float32 E? -> E",
         f"{_WINDOW} ceil_mode channels_last count_include_pad",
         quantisation.qlinear_average_pool,
     ),
-    (MICROSOFT, "QLinearConcat"): Operator("float32 Q Q float32 Q *... -> Q", "axis", joining.qlinear_concat),
+    (MICROSOFT, "QLinearConcat"): Operator("float32 E E float32 E *?... -> E", "axis", joining.qlinear_concat),
     (MICROSOFT, "QLinearGlobalAveragePool"): Operator(
-        "Q float32 Q float32 Q -> Q", "channels_last", quantisation.qlinear_global_average_pool
+        "E float32 E float32 E -> E", "channels_last", quantisation.qlinear_global_average_pool
     ),
-    (MICROSOFT, "QLinearLeakyRelu"): Operator("Q float32 Q? float32 Q? -> Q", "alpha", quantisation.qlinear_unary),
-    (MICROSOFT, "QLinearMul"): Operator("Q float32 Q? Q float32 Q? float32 Q? -> Q", "", quantisation.qlinear_binary),
-    (MICROSOFT, "QLinearSigmoid"): Operator("Q float32 Q? float32 Q? -> Q", "", quantisation.qlinear_unary),
-    (MICROSOFT, "QLinearSoftmax"): Operator("Q float32 Q? float32 Q? -> Q", "axis opset", quantisation.qlinear_unary),
+    (MICROSOFT, "QLinearLeakyRelu"): Operator("E float32 E? float32 E? -> E", "alpha", quantisation.qlinear_unary),
+    (MICROSOFT, "QLinearMul"): Operator("E float32 E? E float32 E? float32 E? -> E", "", quantisation.qlinear_binary),
+    (MICROSOFT, "QLinearSigmoid"): Operator("E float32 E? float32 E? -> E", "", quantisation.qlinear_unary),
+    (MICROSOFT, "QLinearSoftmax"): Operator("E float32 E? float32 E? -> E", "axis opset", quantisation.qlinear_softmax),
     (MICROSOFT, "QuantizeLinear"): Operator(
         "N F Q? -> *", "axis", quantisation.quantise, dtypes=quantisation.quantised_type
     ),

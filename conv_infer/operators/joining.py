@@ -16,6 +16,7 @@ from .checks import (
     optional_vector_or_attribute,
     tensor,
 )
+from .quantisation import check_scale
 
 
 def resolve_concat_axis(node: Node, rank: int) -> int:
@@ -104,6 +105,14 @@ def qlinear_concat(node: Node, shapes: list, constants: list) -> list:
     tensors = {index: shapes[index] for index in range(2, len(shapes), 3)}
     axis = resolve_concat_axis(node, len(shapes[2]))
     for index in range(len(shapes)):
-        if index not in tensors and any(size != 1 for size in shapes[index] or ()):
+        if index in tensors:
+            continue
+        if any(size != 1 for size in shapes[index] or ()):
             raise model_error(node, f"{tensor(node, index, shapes[index])} must be a scalar, not {dims(shapes[index])}")
+        if index % 3 == 0:
+            check_scale(node, constants, index)
+        elif constants[index] is not None and constants[1] is not None and constants[index].dtype != constants[1].dtype:
+            raise model_error(
+                node, f"input '{node.inputs[index]}' is {constants[index].dtype}; {constants[1].dtype} is expected"
+            )
     return [joined(node, tensors, axis)]

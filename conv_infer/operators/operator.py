@@ -16,6 +16,7 @@ _KINDS = {
     "F": "f",
     "I": "i",
     "Q": "iu",
+    "E": "iu",
     "B": "b",
 }
 _FIXED = {name: np.dtype(name) for name in ("bool", "int64", "int32", "int8", "uint8", "float32", "float64")}
@@ -25,9 +26,9 @@ class Operator:
     """One operator: its signature, its rules, and how it is lowered.
 
     `signature`: element types of inputs and outputs, as in `"F F F? -> F"`. A name is a variable (one type wherever it
-    stands; the first letter says which types: T any, N numbers, F floating, I signed integers, Q integers, B bool), a
-    type of NumPy's, or `*` for any type, unchecked. `?` marks an optional tensor, `...` any number of them, `@13` one
-    that exists from opset 13 on, `@-12` one that exists up to opset 12.
+    stands; the first letter says which types: T any, N numbers, F floating, I signed integers, Q integers, E integers
+    of eight bits, B bool), a type of NumPy's, or `*` for any type, unchecked. `?` marks an optional tensor, `...` any
+    number of them, `@13` one that exists from opset 13 on, `@-12` one that exists up to opset 12.
 
     `attributes`: the attributes that the operator knows, with the same version marks.
 
@@ -202,7 +203,8 @@ class _Slot:
         if expected is None:
             if self.variable == "*":
                 return
-            if self.kinds is not None and dtype.kind not in self.kinds:
+            wrong = self.kinds is not None and dtype.kind not in self.kinds
+            if wrong or (self.variable[0] == "E" and dtype.itemsize != 1):
                 raise model_error(
                     node, f"input '{node.inputs[index]}' is {dtype}; {_MEANING[self.variable[0]]} is expected"
                 )
@@ -212,7 +214,14 @@ class _Slot:
 
 
 _NEVER = 10**6
-_MEANING = {"N": "a number", "F": "a floating-point type", "I": "a signed integer", "Q": "an integer", "B": "bool"}
+_MEANING = {
+    "N": "a number",
+    "F": "a floating-point type",
+    "I": "a signed integer",
+    "Q": "an integer",
+    "E": "int8 or uint8",
+    "B": "bool",
+}
 
 
 def _versions(text: str) -> tuple[str, int, int]:

@@ -225,9 +225,22 @@ def integer_convolution(node: Node, shapes: list, constants: list) -> list:
     return result
 
 
+def _check_matrix_parameters(node: Node, shapes: list, indices: Sequence[int], channels: int, axis: int) -> None:
+    """Scales and zero points of a matrix: one, or one for each of its rows (`axis` -2) or columns (-1)."""
+    for index in indices:
+        shape = shapes[index] if index < len(shapes) else None
+        if shape is None or shape in ((), (1,), (channels,)) or (len(shape) > 1 and shape[axis] in (1, channels)):
+            continue
+        raise model_error(
+            node, f"{tensor(node, index, shape)} is a scale or zero point; a scalar or {channels} values are expected"
+        )
+
+
 def integer_matmul(node: Node, shapes: list, constants: list) -> list:
     """MatMulInteger-10: a, b, zero points."""
     result = matmul(node, shapes, constants)
+    _check_matrix_parameters(node, shapes, (2,), shapes[0][-2] if len(shapes[0]) > 1 else 1, -2)
+    _check_matrix_parameters(node, shapes, (3,), shapes[1][-1] if len(shapes[1]) > 1 else 1, -1)
     _check_matrix_sums(node, shapes, constants, 1, 3)
     return result
 
@@ -246,6 +259,9 @@ def qlinear_matmul(node: Node, shapes: list, constants: list) -> list:
     result = matmul(node, shapes, constants)
     for index in (1, 4, 6):
         check_scale(node, constants, index)
+    rows = shapes[0][-2] if len(shapes[0]) > 1 else 1
+    _check_matrix_parameters(node, shapes, (1, 2, 6, 7), rows, -2)
+    _check_matrix_parameters(node, shapes, (4, 5), shapes[3][-1] if len(shapes[3]) > 1 else 1, -1)
     _check_matrix_sums(node, shapes, constants, 3, 5)
     return result
 
@@ -276,9 +292,16 @@ def qlinear_binary(node: Node, shapes: list, constants: list) -> list:
 
 
 def qlinear_unary(node: Node, shapes: list, constants: list) -> list:
-    """com.microsoft.QLinearLeakyRelu, QLinearSigmoid, QLinearSoftmax: x, its scale and zero point, y's."""
+    """com.microsoft.QLinearLeakyRelu, QLinearSigmoid: x, its scale and zero point, y's."""
     _check_parameters(node, shapes, constants, ((1, 2), (3, 4)), {})
     return same_shape(node, shapes, constants)
+
+
+def qlinear_softmax(node: Node, shapes: list, constants: list) -> list:
+    """com.microsoft.QLinearSoftmax: the same; attribute `opset` says which Softmax is meant."""
+    default = -1 if integer(node, "opset") >= 13 else 1
+    normalise_axis(node, integer(node, "axis", default), len(shapes[0]))
+    return qlinear_unary(node, shapes, constants)
 
 
 def qlinear_average_pool(node: Node, shapes: list, constants: list) -> list:
