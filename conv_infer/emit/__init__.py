@@ -13,6 +13,7 @@ from . import (
     matmul,
     normalise,
     pool,
+    quantised,
     quantised_convolution,
     reduce,
     resize,
@@ -22,7 +23,6 @@ from .context import EmitContext, StepInfo
 EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
     "Conv": convolution.emit_conv,
     "Bottleneck": bottleneck.emit_bottleneck,
-    "QConv": quantised_convolution.emit_qconv,
     # copies
     "Copy": copies.emit_copy,
     "Transpose": copies.emit_transpose,
@@ -49,4 +49,13 @@ EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
     # pooling
     "MaxPool": pool.emit_max_pool,
     "AveragePool": pool.emit_average_pool,
+    # on quantised tensors
+    "QConv": quantised_convolution.emit_qconv,
+    "Quantize": quantised.emit_quantize,
+    "Dequantize": quantised.emit_dequantize,
+    "QBinary": quantised.emit_qbinary,
+    "QLookup": quantised.emit_qlookup,
+    "QMean": quantised.emit_qmean,
+    "QAveragePool": quantised.emit_qaverage_pool,
+    "QSoftmax": quantised.emit_qsoftmax,
 }

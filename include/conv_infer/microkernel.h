@@ -26,6 +26,7 @@
 
 #include "conv_infer/cpu.h"
 #include "conv_infer/elementwise.h"
+#include "conv_infer/elementwise_u8.h"
 #include "conv_infer/microkernel_s8.h"
 #include "conv_infer/types.h"
 
@@ -64,8 +65,8 @@ typedef void ci_gemm_f32_fn(const ci_gemm_f32_args *args);
 
 /* The same for panels of few columns (nr = 4) over rows whose depth is contiguous, with the vectors along
  * depth: the columns past the last full vector of a wider panel. The arguments are the same but that
- * a_is_contiguous must hold, a_depth, start and sums are not read, and packed B is [nr][depth rounded up to CI_GEMM_DOT_STEP],
- * zero beyond depth:
+ * a_is_contiguous must hold, a_depth, start and sums are not read, and packed B is [nr][depth rounded up to
+ * CI_GEMM_DOT_STEP], zero beyond depth:
  *
  *     a_row[0] -> [ a a a a ... ]        b: [ n = 0 | depth values, zeros ]
  *     a_row[1] -> [ a a a a ... ]   x       [ n = 1 | depth values, zeros ]
@@ -174,6 +175,14 @@ typedef void ci_maxpool_u8_fn(const ci_pool_args *args);
     X(gemm_s8)                                                                                               \
     X(depthwise_s8)                                                                                          \
     X(winograd_s8)                                                                                           \
+    X(quantise_u8)                                                                                           \
+    X(dequantise_u8)                                                                                         \
+    X(dequantise_s32)                                                                                        \
+    X(add_u8)                                                                                                \
+    X(mul_u8)                                                                                                \
+    X(lookup_u8)                                                                                             \
+    X(sum_u8)                                                                                                \
+    X(average_u8)                                                                                            \
     X(gemm_f32)                                                                                              \
     X(transpose)                                                                                             \
     X(gather)                                                                                                \

@@ -83,8 +83,23 @@ CI_INLINE vf vf_load(const float *p) {
 CI_INLINE vf vf_mul(vf a, vf b) {
     return _mm256_mul_ps(a, b);
 }
+CI_INLINE vf vf_add(vf a, vf b) {
+    return _mm256_add_ps(a, b);
+}
+CI_INLINE vf vf_div(vf a, vf b) {
+    return _mm256_div_ps(a, b);
+}
+CI_INLINE void vf_store(float *p, vf x) {
+    _mm256_storeu_ps(p, x);
+}
+CI_INLINE vf vf_number(vf x) {
+    return _mm256_and_ps(x, _mm256_cmp_ps(x, x, _CMP_ORD_Q));
+}
 CI_INLINE vf vf_fma(vf a, vf b, vf c) {
     return _mm256_fmadd_ps(a, b, c);
+}
+CI_INLINE vf vf_max(vf a, vf b) {
+    return _mm256_max_ps(a, b);
 }
 CI_INLINE vf vf_min(vf a, vf b) {
     return _mm256_min_ps(a, b);
@@ -145,6 +160,21 @@ CI_INLINE vb vb_max(vb a, vb b) {
 }
 CI_INLINE vb vb_clamp(vb x, vb low, vb high) {
     return _mm256_min_epu8(_mm256_max_epu8(x, low), high);
+}
+CI_INLINE vb vb_load(const uint8_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+CI_INLINE void vb_store(uint8_t *p, vb x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, x);
+}
+CI_INLINE vb vb_repeat_16(const uint8_t *p) {
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+CI_INLINE vb vb_lookup_16(vb table, vb index) {
+    return _mm256_shuffle_epi8(table, _mm256_adds_epu8(index, _mm256_set1_epi8(0x70)));
+}
+CI_INLINE vb vb_or(vb a, vb b) {
+    return _mm256_or_si256(a, b);
 }
 CI_INLINE vb vb_xor(vb a, vb b) {
     return _mm256_xor_si256(a, b);

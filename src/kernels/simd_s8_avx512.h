@@ -86,8 +86,24 @@ CI_INLINE vf vf_load(const float *p) {
 CI_INLINE vf vf_mul(vf a, vf b) {
     return _mm512_mul_ps(a, b);
 }
+CI_INLINE vf vf_add(vf a, vf b) {
+    return _mm512_add_ps(a, b);
+}
+CI_INLINE vf vf_div(vf a, vf b) {
+    return _mm512_div_ps(a, b);
+}
+CI_INLINE void vf_store(float *p, vf x) {
+    _mm512_storeu_ps(p, x);
+}
+/* 0 for NaN. */
+CI_INLINE vf vf_number(vf x) {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x);
+}
 CI_INLINE vf vf_fma(vf a, vf b, vf c) {
     return _mm512_fmadd_ps(a, b, c);
+}
+CI_INLINE vf vf_max(vf a, vf b) {
+    return _mm512_max_ps(a, b);
 }
 CI_INLINE vf vf_min(vf a, vf b) {
     return _mm512_min_ps(a, b);
@@ -149,6 +165,23 @@ CI_INLINE vb vb_max(vb a, vb b) {
 }
 CI_INLINE vb vb_clamp(vb x, vb low, vb high) {
     return _mm512_min_epu8(_mm512_max_epu8(x, low), high);
+}
+CI_INLINE vb vb_load(const uint8_t *p) {
+    return _mm512_loadu_si512(p);
+}
+CI_INLINE void vb_store(uint8_t *p, vb x) {
+    _mm512_storeu_si512(p, x);
+}
+/* 16 bytes, in every 128 bits. */
+CI_INLINE vb vb_repeat_16(const uint8_t *p) {
+    return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)p));
+}
+/* Bytes of `table` (vb_repeat_16) where the index is below 16, 0 where it is above. */
+CI_INLINE vb vb_lookup_16(vb table, vb index) {
+    return _mm512_shuffle_epi8(table, _mm512_adds_epu8(index, _mm512_set1_epi8(0x70)));
+}
+CI_INLINE vb vb_or(vb a, vb b) {
+    return _mm512_or_si512(a, b);
 }
 CI_INLINE vb vb_xor(vb a, vb b) {
     return _mm512_xor_si512(a, b);
