@@ -66,12 +66,13 @@ CI_INLINE void store_scaled(const int rows, const int vectors, const ci_gemm_s8_
     CI_UNROLL
     for (int i = 0; i < rows * vectors; i++)
         scaled[i] = s8_scale_small(sum[i], scale[i % vectors]);
-    const int step = GEMM_S8_UNIT(vectors) < 4 ? 4 : vectors;
+    const int count = rows * vectors, step = GEMM_S8_UNIT(vectors) < 4 ? 4 : vectors;
+    const int groups = (count + step - 1) / step;
     CI_UNROLL
-    for (int group = 0; group < (rows * vectors + step - 1) / step; group++) {
-        store_four(vectors, rows * vectors, &way, first, scaled, group * step);
+    for (int group = 0; group < groups; group++) {
+        store_four(vectors, count, &way, first, scaled, group * step);
         if (vectors > 4)
-            store_four(vectors, rows * vectors, &way, first, scaled, group * step + 4);
+            store_four(vectors, count, &way, first, scaled, group * step + 4);
     }
 }
 
