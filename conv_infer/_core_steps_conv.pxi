@@ -39,6 +39,13 @@ cdef extern from "steps/conv.h":
         int32_t rows_per_task, panels_per_task
         int32_t depth_block, prefetch
     ci_status ci_add_conv(ci_program *program, const ci_conv *conv)
+    ctypedef struct ci_conv_bands:
+        ci_image image
+        int64_t channel_stride
+        int32_t is_planar, padded_width
+        ci_window window
+        int32_t rows, rows_per_task
+    ci_status ci_add_conv_bands(ci_program *program, const ci_conv *conv, const ci_conv_bands *bands)
     ci_status ci_add_conv_reusable(
         ci_program *program, const ci_conv *conv, const ci_reusable *layout, int32_t strips_per_task
     )
@@ -159,3 +166,31 @@ def add_conv(Program program, *, ReusableBuffer reusable=None, int strips_per_ta
             ci_add_conv_reusable(program.program, &gemm.conv, &reusable.layout, strips_per_task),
             "convolution through the reusable buffer",
         )
+
+
+def add_conv_bands(
+    Program program,
+    *,
+    tuple image_shape,
+    tuple image_strides,
+    bint is_planar,
+    int padded_width,
+    tuple kernel_shape,
+    tuple strides,
+    tuple dilations,
+    tuple pads,
+    int rows,
+    int task_rows,
+    **where,
+) -> None:
+    """Appends a float32 convolution whose padded input is copied into scratch for `rows` output rows at once: see
+    GemmConv, whose `input_strides` are not read. `image_shape` is NHWC, `image_strides` (image, row, pixel, channel) in
+    elements; depth offsets are those of the band, [rows][padded_width][channels] or planar."""
+    cdef GemmConv gemm = GemmConv(**where)
+    cdef ci_conv_bands bands
+    bands.image = image_of(image_shape, image_strides[:3])
+    bands.channel_stride = image_strides[3]
+    bands.is_planar, bands.padded_width = is_planar, padded_width
+    bands.window = window_of(kernel_shape, strides, dilations, pads)
+    bands.rows, bands.rows_per_task = rows, task_rows
+    check(ci_add_conv_bands(program.program, &gemm.conv, &bands), "convolution in bands")

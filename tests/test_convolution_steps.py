@@ -9,7 +9,7 @@ from conv_infer import _core
 from conv_infer.graph import INTERNAL, Graph, Node, TensorType
 from conv_infer.isa import allowed_isa_bits
 from conv_infer.planner import plan as planning
-from conv_infer.planner.lowering import FRAME_COPY, REUSABLE, REUSABLE_ROWS, Lowering
+from conv_infer.planner.lowering import BANDS, FRAME_COPY, REUSABLE, REUSABLE_ROWS, Lowering
 
 F32 = np.dtype(np.float32)
 
@@ -115,7 +115,7 @@ def test_any_geometry(case):
 
 
 @settings(deadline=None, max_examples=150)
-@given(geometry, st.sampled_from([FRAME_COPY, REUSABLE, REUSABLE_ROWS]), st.integers(1, 4))
+@given(geometry, st.sampled_from([FRAME_COPY, BANDS, REUSABLE, REUSABLE_ROWS]), st.integers(1, 4))
 def test_every_lowering_gives_the_same(case, form, strip):
     built = build(case)
     if built is None:
@@ -130,6 +130,24 @@ def test_every_lowering_gives_the_same(case, form, strip):
         two, _ = run_plan(graph, x, threads=2)
     assert_near(y, expected)
     assert np.array_equal(y, two)
+
+
+@settings(deadline=None, max_examples=150)
+@given(geometry, st.sampled_from([FRAME_COPY, BANDS]), st.integers(1, 4), st.integers(1, 3))
+def test_planar_inputs(case, form, strip, threads):
+    built = build(case)
+    if built is None or case[5] > 1:
+        return
+    x, w, b, attrs, expected = built
+    x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    graph = conv_graph(x.shape, w, b, {**attrs, "input_layout": "NCHW"}, expected.shape)
+    graph.nodes[:] = [graph.nodes[1].replace(inputs=["x", "w", "b"])]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "choose_lowering", lambda *_: Lowering(form, strip, 0, 0, 0.0))
+        y, plan = run_plan(graph, x, threads=threads)
+    assert_near(y, expected)
+    if form == BANDS:
+        assert [step.operator for step in plan.steps] == ["Conv"]
 
 
 def test_weights_in_a_model_file_are_packed_from_there():
@@ -159,3 +177,20 @@ def test_long_depth_with_columns_past_the_last_vector():
     attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": (0, 0, 0, 0), "groups": 1, "activation": None}
     y, _ = run_plan(conv_graph(x.shape, w, b, attrs, (1, 4, 5, 67)), x)
     assert_near(y, reference(x, w, b, attrs))
+
+
+def test_a_planar_input_is_copied_in_bands_unless_shared():
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((1, 3, 20, 20)).astype(np.float32)
+    w, b = rng.standard_normal((8, 3, 3, 3)).astype(np.float32), np.zeros(8, np.float32)
+    attrs = {"strides": (2, 2), "dilations": (1, 1), "pads": (1, 1, 1, 1), "groups": 1, "input_layout": "NCHW"}
+    graph = conv_graph(x.shape, w, b, attrs, (1, 10, 10, 8))
+    conv = graph.nodes[1].replace(inputs=["x", "w", "b"])
+    graph.nodes[:] = [conv]
+    y, plan = run_plan(graph, x)
+    assert_near(y, reference(x.transpose(0, 2, 3, 1), w, b, attrs))
+    assert plan.steps[0].lowering.startswith(BANDS)
+    graph.types["z"] = graph.types["y"]
+    graph.nodes.append(conv.replace(outputs=["z"]))
+    _, plan = run_plan(graph, x)
+    assert [step.operator for step in plan.steps] == ["Copy", "Conv", "Conv"]

@@ -7,8 +7,18 @@ import numpy as np
 from .. import _core
 from ..graph import Node
 from ..planner.arena import round_up
-from ..planner.lowering import IN_PLACE, REUSABLE_ROWS
-from ..planner.tiling import FLOAT_BYTES, TASKS_PER_THREAD, Panel, depth_block, plan_rows, split_columns
+from ..planner.lowering import BANDS, IN_PLACE, REUSABLE_ROWS, band_geometry
+from ..planner.storage import image_size
+from ..planner.tiling import (
+    FLOAT_BYTES,
+    TASKS_PER_THREAD,
+    Panel,
+    depth_block,
+    even,
+    pieces_of_image,
+    plan_rows,
+    split_columns,
+)
 from .activations import FUSED_KINDS, activation_triple
 from .context import NO_BUFFER, EmitContext, StepInfo, View
 from .direct_convolution import emit_direct_conv
@@ -70,6 +80,8 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
     residual = ctx.optional_view(node, 3)
     lowering = node.attrs.get("lowering")
     geometry = Geometry(ctx.constant(node.inputs[1]), node.attrs["groups"], output.shape)
+    if lowering is not None and lowering.form == BANDS:
+        return emit_conv_in_bands(ctx, node, activation, geometry)
     place = in_reusable_buffer if lowering is not None and lowering.is_reusable else in_the_image
     windows = place(ctx, node, source, geometry)
     packed = GemmPanels(ctx, node, geometry, windows.tap_strides, activation)
@@ -104,6 +116,46 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
         macs=geometry.macs,
         weight_bytes=packed.weight_bytes,
     )
+
+
+def emit_conv_in_bands(
+    ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None, geometry: Geometry
+) -> StepInfo:
+    """The rows of the padded input that a block of output rows needs are copied into scratch and read there."""
+    source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
+    residual = ctx.optional_view(node, 3)
+    attrs, lowering = node.attrs, node.attrs["lowering"]
+    is_planar = attrs.get("input_layout", "NHWC") == "NCHW"
+    image, row, pixel, channel = input_strides(source, attrs.get("input_layout", "NHWC"))
+    channels, height, width = image_size(ctx.graph, node)
+    window, line = band_geometry(ctx.graph, node)
+    task_rows = -(-geometry.height // pieces_of_image(geometry.images, geometry.height, ctx.threads))
+    rows = even(task_rows, lowering.strip, 1)
+    band_rows = (rows - 1) * attrs["strides"][0] + window
+    tap_strides = (0, line, 1, band_rows * line) if is_planar else (0, line * channels, channels, 1)
+    packed = GemmPanels(ctx, node, geometry, tap_strides, activation)
+    _core.add_conv_bands(
+        ctx.program,
+        image_shape=(geometry.images, height, width, channels),
+        image_strides=(image, row, pixel, channel),
+        is_planar=is_planar,
+        padded_width=line,
+        kernel_shape=geometry.kernel,
+        strides=attrs["strides"],
+        dilations=attrs["dilations"],
+        pads=attrs["pads"],
+        rows=rows,
+        task_rows=task_rows,
+        input=source.ref,
+        output=output.ref,
+        residual=residual.ref if residual else NO_BUFFER,
+        output_shape=output.shape[:3],
+        input_strides=(0, 0, 0),
+        output_strides=output.strides[:3],
+        residual_strides=residual.strides[:3] if residual else (0, 0, 0),
+        **packed.arguments,
+    )
+    return StepInfo(packed.kernels, str(lowering), geometry.macs, packed.weight_bytes)
 
 
 class GemmPanels:

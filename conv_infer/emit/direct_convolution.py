@@ -34,7 +34,7 @@ def pack_direct(ctx: EmitContext, node: Node) -> PackedDirect | None:
     lowering = attrs.get("lowering")
     if groups == 1 or attrs.get("input_channels") is not None or attrs.get("input_layout", "NHWC") != "NHWC":
         return None
-    if lowering is not None and lowering.is_reusable:
+    if lowering is not None and lowering.writes_padding:
         return None
     window = (kernel_height, kernel_width), tuple(attrs["strides"]), tuple(attrs["dilations"])
     taps = kernel_height * kernel_width

@@ -149,11 +149,12 @@ def external_slots(graph: Graph) -> dict[str, int]:
 
 def settle_storage(graph: Graph, external: dict[str, int], spare_memory: bool) -> tuple[Graph, Storage]:
     """The storage of the graph, once every convolution that reads padding has been given a lowering: its input framed
-    by the producer, copied into a frame before it, or lowered through the reusable buffer."""
+    by the producer, copied into a frame before it, or copied piece by piece into scratch."""
     storage = Storage(graph, external)
     nodes: list[Node] = []
     copies: dict[tuple[str, int], str] = {}
     changed = graph.with_nodes(nodes)
+    padded = [node.inputs[0] for node in graph.nodes if frame_of(graph, node) != NO_PADS]
 
     def copied(node: Node) -> Node:
         """The node reading a copy of its first input, which is made where there is none with such padding yet."""
@@ -167,7 +168,8 @@ def settle_storage(graph: Graph, external: dict[str, int], spare_memory: bool) -
     for node in graph.nodes:
         if frame_of(graph, node) != NO_PADS:
             can_be_framed = storage.can_be_framed(node.inputs[0], fill_of(node))
-            lowering = choose_lowering(graph, window_reader(node), can_be_framed, spare_memory)
+            is_shared = padded.count(node.inputs[0]) > 1
+            lowering = choose_lowering(graph, window_reader(node), can_be_framed, spare_memory, is_shared)
             node = node.replace(attrs={**node.attrs, "lowering": lowering})
             if lowering.form == FRAME_COPY:
                 node = copied(node)

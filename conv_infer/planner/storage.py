@@ -330,7 +330,7 @@ def frame_of(graph: Graph, node: Node) -> Pads:
     for it (attribute `lowering`) writes the padding itself."""
     chosen = node.attrs.get("lowering")
     reader = window_reader(node)
-    if reader is None or (chosen is not None and chosen.is_reusable):
+    if reader is None or (chosen is not None and chosen.writes_padding):
         return NO_PADS
     node = reader
     attrs = node.attrs

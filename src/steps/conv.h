@@ -77,4 +77,19 @@ ci_status ci_add_conv(ci_program *program, const ci_conv *conv);
 ci_status ci_add_conv_reusable(ci_program *program, const ci_conv *conv, const ci_reusable *layout,
                                int32_t strips_per_task);
 
+/* How the padded input is copied, band by band, into the thread's scratch. */
+typedef struct {
+    ci_image image;         /* as it lies there, without padding; planar: pixels of a plane lie on end (stride 1) */
+    int64_t channel_stride; /* planar: from one plane to the next */
+    int32_t is_planar;      /* the band is [channels][rows][padded_width], else [rows][padded_width][channels] */
+    int32_t padded_width;   /* pixels of a row of the band */
+    ci_window window;
+    int32_t rows;          /* output rows of a band */
+    int32_t rows_per_task; /* output rows of one image */
+} ci_conv_bands;
+
+/* The same over such bands. `conv->input` is the first element of the first image, its strides are not read; depth
+ * offsets are those of the band. All panels in one task. */
+ci_status ci_add_conv_bands(ci_program *program, const ci_conv *conv, const ci_conv_bands *bands);
+
 #endif

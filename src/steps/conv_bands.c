@@ -1,0 +1,134 @@
+/* Convolution over bands of the padded input: the rows that a block of output rows needs are copied into the
+ * thread's scratch, with zeros around, and read there in place. */
+#include <limits.h>
+#include <string.h>
+
+#include "steps/conv.h"
+#include "steps/windows.h"
+
+typedef struct {
+    ci_conv conv;
+    ci_conv_bands bands;
+    int32_t tasks_per_image;
+    int32_t band_rows; /* of the padded input */
+    int32_t planes;    /* planar: channels; NHWC: 1 */
+    int32_t unit;      /* elements of a pixel in its line: planar 1, NHWC all channels */
+    int64_t line;      /* elements of a row of the band */
+} params;
+
+/* Copies `rows` rows of the padded image, from number `first` on, into the band. */
+static void fill(const params *p, const float *image, int32_t first, int32_t rows, float *band) {
+    const ci_image *in = &p->bands.image;
+    const ci_window *window = &p->bands.window;
+    const int64_t left = (int64_t)window->pad_left * p->unit;
+    int64_t inside = (int64_t)in->width * p->unit;
+    if (inside > p->line - left)
+        inside = p->line - left;
+    for (int32_t plane = 0; plane < p->planes; plane++) {
+        const float *source = image + plane * p->bands.channel_stride;
+        float *line = band + plane * p->band_rows * p->line;
+        for (int32_t row = 0; row < rows; row++, line += p->line) {
+            const int64_t y = (int64_t)first + row - window->pad_top;
+            if (y < 0 || y >= in->height) {
+                memset(line, 0, (size_t)p->line * sizeof(float));
+                continue;
+            }
+            const float *from = source + y * in->row_stride;
+            memset(line, 0, (size_t)left * sizeof(float));
+            if (in->pixel_stride == p->unit) {
+                memcpy(line + left, from, (size_t)inside * sizeof(float));
+            } else {
+                for (int64_t x = 0; x < inside; x += p->unit, from += in->pixel_stride)
+                    memcpy(line + left + x, from, (size_t)p->unit * sizeof(float));
+            }
+            memset(line + left + inside, 0, (size_t)(p->line - left - inside) * sizeof(float));
+        }
+    }
+}
+
+static void task(const void *data, const ci_run *run, int32_t task) {
+    const params *p = data;
+    const ci_conv *conv = &p->conv;
+    const ci_conv_bands *bands = &p->bands;
+    const int64_t image = task / p->tasks_per_image;
+    const int32_t first = task % p->tasks_per_image * bands->rows_per_task;
+    const int32_t end =
+        conv->height - first < bands->rows_per_task ? conv->height : first + bands->rows_per_task;
+    const int32_t most = bands->rows * conv->width, stride = bands->window.stride_y;
+    const ci_conv_scratch scratch = ci_conv_lay_scratch(conv, run->scratch, most);
+    float *band = (float *)scratch.rest;
+    ci_row_offsets(scratch.input_rows, 0, most, conv->height, conv->width, conv->input_strides);
+    ci_row_offsets(scratch.output_rows, 0, most, conv->height, conv->width, conv->output_strides);
+    ci_row_offsets(scratch.residual_rows, 0, most, conv->height, conv->width, conv->residual_strides);
+
+    const float *input = (const float *)ci_address(run, conv->input) + image * bands->image.image_stride;
+    float *output = (float *)ci_address(run, conv->output) + image * conv->output_strides.image;
+    const float *residual = ci_address(run, conv->residual);
+    if (residual)
+        residual += image * conv->residual_strides.image;
+    ci_gemm_f32_args args = {
+        .a_row = scratch.input_rows, .c_row = scratch.output_rows, .residual_row = scratch.residual_rows};
+    for (int32_t y = first; y < end; y += bands->rows) {
+        const int32_t rows = end - y < bands->rows ? end - y : bands->rows;
+        fill(p, input, y * stride, p->band_rows - (bands->rows - rows) * stride, band);
+        args.rows = rows * conv->width;
+        ci_conv_run_panels(conv, run, &args, 0, conv->panels, band, output + y * conv->output_strides.row,
+                           residual ? residual + y * conv->residual_strides.row : NULL, scratch.sums);
+    }
+}
+
+static ci_status check_image(const ci_program *program, const params *p) {
+    const ci_image *in = &p->bands.image;
+    if (in->images != p->conv.images || in->height < 1 || in->width < 1 || in->channels < 1)
+        return CI_ERROR_ARGUMENT;
+    const int64_t shape[4] = {in->images, p->planes, in->height, (int64_t)in->width * p->unit};
+    const int64_t strides[4] = {in->image_stride, p->bands.channel_stride, in->row_stride, 1};
+    if (in->pixel_stride == p->unit)
+        return ci_program_check_view(program, p->conv.input, 4, shape, strides, sizeof(float));
+    return p->planes > 1 ? CI_ERROR_ARGUMENT
+                         : ci_program_check_image(program, p->conv.input, in, sizeof(float));
+}
+
+ci_status ci_add_conv_bands(ci_program *program, const ci_conv *conv, const ci_conv_bands *bands) {
+    params p = {.conv = *conv, .bands = *bands};
+    const ci_window *window = &bands->window;
+    ci_status status = ci_conv_prepare(program, &p.conv);
+    if (status == CI_OK)
+        status = ci_conv_check_output(program, conv);
+    if (status != CI_OK)
+        return status;
+    if (!ci_window_is_legal(window) || bands->rows < 1 || bands->rows > conv->height ||
+        bands->rows_per_task < 1 || bands->rows_per_task > conv->height ||
+        bands->padded_width <= window->pad_left)
+        return CI_ERROR_ARGUMENT;
+    p.planes = bands->is_planar ? bands->image.channels : 1;
+    p.unit = bands->is_planar ? 1 : bands->image.channels;
+    status = check_image(program, &p);
+    if (status != CI_OK)
+        return status;
+    const int64_t limit = INT32_MAX / 4;
+    const int64_t band_rows = (int64_t)(bands->rows - 1) * window->stride_y +
+                              (int64_t)(window->kernel_height - 1) * window->dilation_y + 1;
+    p.line = (int64_t)bands->padded_width * p.unit;
+    if (band_rows > limit || p.line > limit / band_rows / p.planes ||
+        (int64_t)conv->height * window->stride_y > limit || window->pad_top > limit)
+        return CI_ERROR_OVERFLOW;
+    p.band_rows = (int32_t)band_rows;
+    const int64_t elems = band_rows * p.line * p.planes, rows = (int64_t)bands->rows * conv->width;
+    p.conv.input_strides = (ci_row_strides){0, window->stride_y * p.line, (int64_t)window->stride_x * p.unit};
+    const int64_t last =
+        (bands->rows - 1) * p.conv.input_strides.row + (conv->width - 1) * p.conv.input_strides.pixel;
+    for (int32_t index = 0; index < conv->panels; index++) {
+        int64_t lowest, highest;
+        ci_conv_panel_reach(&p.conv, &p.conv.panel[index], &lowest, &highest);
+        if (lowest < 0 || last + highest >= elems)
+            return CI_ERROR_BOUNDS;
+    }
+    p.tasks_per_image = (conv->height - 1) / bands->rows_per_task + 1;
+    if (p.tasks_per_image > INT32_MAX / conv->images || !ci_conv_rows_fit(conv, p.conv.input_strides, rows) ||
+        !ci_conv_rows_fit(conv, conv->output_strides, rows) ||
+        (conv->residual.slot != CI_SLOT_NONE && !ci_conv_rows_fit(conv, conv->residual_strides, rows)))
+        return CI_ERROR_OVERFLOW;
+    return ci_program_add(program, task, &p, sizeof p, p.tasks_per_image * conv->images,
+                          ci_conv_scratch_bytes(&p.conv, rows) + elems * (int64_t)sizeof(float));
+}
