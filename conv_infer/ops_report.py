@@ -14,6 +14,7 @@ from .ops_patches import plan_of
 from .planner.lowering import FLOAT_BYTES, copy_ns, products_ns
 
 OFFSET_BYTES = 4  # an entry of the indirection buffer
+RUN_NS = 3.0  # of a copy beside its bytes: short ones are many
 
 
 class Gemm(NamedTuple):
@@ -93,11 +94,31 @@ def predicted_ns(form: str, plan: Any, geometry: Geometry, columns: int, itemsiz
     scale = itemsize / FLOAT_BYTES
     copied, buffer = (plan.copied_elems + plan.frame_elems) * scale, (plan.buffer_elems + plan.frame_elems) * scale
     predicted = copy_ns(copied, buffer) + products_ns(plan.gemms, plan.rows, plan.depth, columns)
+    predicted += RUN_NS * _runs(form, plan, geometry)
     if form == "indirect":  # a product for each tap, and sums that wait in memory between them
         taps = geometry.kernel[0] * geometry.kernel[1]
         predicted += copy_ns(plan.buffer_elems)
         predicted += (taps - 1) * (products_ns(1, plan.rows, 0, columns) + copy_ns(plan.rows * columns))
     return predicted
+
+
+def _runs(form: str, plan: Any, geometry: Geometry) -> int:
+    """How many copies of neighbouring elements bring an image into the buffer."""
+    reach_y, reach_x = (
+        (count - 1) * stride + (taps - 1) * dilation + 1
+        for count, stride, taps, dilation in zip(
+            plan.output_size, geometry.strides, geometry.kernel, geometry.dilations, strict=True
+        )
+    )
+    if form in ("im2row", "two_patch"):
+        return geometry.positions * geometry.kernel[0]
+    if form == "mec":
+        return geometry.out_width * reach_y
+    if form == "reusable":
+        return plan.gemms * reach_y
+    if form == "reusable_rows":
+        return plan.gemms * reach_x
+    return reach_y if plan.frame_elems else 0
 
 
 def _shape(name: str, value: Any) -> tuple[int, int, int, int]:

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "padding.h"
+
 static ci_status lay_axis(ci_axis *axis, int32_t size, int32_t before, int32_t after, int32_t kernel,
                           int32_t stride, int32_t dilation) {
     if (size < 1 || before < 0 || after < 0 || kernel < 1 || stride < 1 || dilation < 1)
@@ -69,15 +71,6 @@ int64_t ci_reusable_copied_elems(const ci_reusable *layout, int32_t strips) {
     return layout->across.reach * (layout->line + (strips - 1) * each);
 }
 
-static void fill_padding(char *to, int64_t elements, int32_t element_bytes, const void *pad_element) {
-    if (element_bytes == 1) {
-        memset(to, *(const unsigned char *)pad_element, (size_t)elements);
-        return;
-    }
-    for (int64_t index = 0; index < elements; index++)
-        memcpy(to + index * element_bytes, pad_element, (size_t)element_bytes);
-}
-
 int64_t ci_reusable_fill(const ci_reusable *layout, const void *image, int64_t row_bytes, int64_t pixel_bytes,
                          void *buffer, int32_t strip, int32_t position, int32_t element_bytes,
                          const void *pad_element) {
@@ -103,12 +96,14 @@ int64_t ci_reusable_fill(const ci_reusable *layout, const void *image, int64_t r
     for (int32_t index = 0; index < across->reach; index++, line += layout->line * element_bytes) {
         const int64_t source = (int64_t)index - across->pad;
         if (source < 0 || source >= across->size) {
-            fill_padding(line + fresh * pixel, (int64_t)(kept - fresh) * layout->channels, element_bytes,
-                         pad_element);
+            ci_fill_padding(line + fresh * pixel, (int64_t)(kept - fresh) * layout->channels, element_bytes,
+                            pad_element);
             continue;
         }
-        fill_padding(line + fresh * pixel, (inside - fresh) * layout->channels, element_bytes, pad_element);
-        fill_padding(line + outside * pixel, (kept - outside) * layout->channels, element_bytes, pad_element);
+        ci_fill_padding(line + fresh * pixel, (inside - fresh) * layout->channels, element_bytes,
+                        pad_element);
+        ci_fill_padding(line + outside * pixel, (kept - outside) * layout->channels, element_bytes,
+                        pad_element);
         const char *from = (const char *)image + source * across_bytes + (start + inside) * along_bytes;
         if (along_bytes == pixel) {
             memcpy(line + inside * pixel, from, (size_t)((outside - inside) * pixel));

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "conv_infer/lowering.h"
+#include "padding.h"
 
 #define LARGEST (INT32_MAX / 2) /* elements of a buffer: kernels address them with 31 bits */
 
@@ -138,12 +139,7 @@ int64_t ci_lowering_buffer_bytes(const ci_lowering *plan, int32_t element_bytes)
 }
 
 static void fill_padding(char *to, int64_t elements, const ci_pixels *image) {
-    if (image->element_bytes == 1) {
-        memset(to, *(const unsigned char *)image->pad, (size_t)elements);
-        return;
-    }
-    for (int64_t index = 0; index < elements; index++)
-        memcpy(to + index * image->element_bytes, image->pad, (size_t)image->element_bytes);
+    ci_fill_padding(to, elements, image->element_bytes, image->pad);
 }
 
 /* `taps` pixels of row y, the first at x, `dilation` apart, written one after another; padding where there is
@@ -157,16 +153,23 @@ static void copy_taps(const ci_lowering *plan, const ci_pixels *image, int64_t y
         return;
     }
     const char *from = (const char *)image->pixels + y * image->row_bytes;
-    if (x >= 0 && x + (int64_t)(taps - 1) * dilation < plan->x.size && step == pixel) {
-        memcpy(to, from + x * image->pixel_bytes, (size_t)(taps * pixel));
+    /* Taps [first, end) lie in the image. */
+    int64_t first = x < 0 ? (dilation - 1 - x) / dilation : 0;
+    int64_t end = x < plan->x.size ? (plan->x.size - x + dilation - 1) / dilation : 0;
+    first = first < taps ? first : taps;
+    end = end < taps ? end : taps;
+    end = end > first ? end : first;
+    fill_padding(to, first * plan->channels, image);
+    fill_padding(to + end * pixel, (taps - end) * plan->channels, image);
+    if (end == first)
+        return;
+    from += (x + first * dilation) * image->pixel_bytes;
+    if (step == pixel) {
+        memcpy(to + first * pixel, from, (size_t)((end - first) * pixel));
         return;
     }
-    for (int32_t tap = 0; tap < taps; tap++, x += dilation, to += pixel) {
-        if (x < 0 || x >= plan->x.size)
-            fill_padding(to, plan->channels, image);
-        else
-            memcpy(to, from + x * image->pixel_bytes, (size_t)pixel);
-    }
+    for (int64_t tap = first; tap < end; tap++, from += step)
+        memcpy(to + tap * pixel, from, (size_t)pixel);
 }
 
 static void write_patch(const ci_lowering *plan, const ci_pixels *image, int64_t position, char *to) {
