@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConvInferError, InputError, MemoryLimitError, ModelError, UnsupportedError
+from .threads import load_compiled_module
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .session import Session
 
 __version__ = "0.1.0"
+
+load_compiled_module()
 
 
 def load(model: Any, *, threads: int | None = None, max_memory: int | None = None, strict: bool = False) -> Session:

@@ -6,6 +6,7 @@ import os
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from .passes import run_passes
 from .planner.plan import Plan, PlanStep, build_plan
 from .planner.storage import is_stored
 from .specialise import specialise
-from .threads import MACS_PER_THREAD, default_threads
+from .threads import MACS_PER_THREAD, MOST_THREADS, default_threads, is_team_lost, note_team
 
 PLANS_KEPT = 8  # plans of different input shapes that a session remembers
 
@@ -92,9 +93,9 @@ class Session:
     """
 
     def __init__(self, model: Any, *, threads: int | None = None, max_memory: int | None = None, strict: bool = False):
-        if threads is not None and (not isinstance(threads, int) or isinstance(threads, bool) or threads < 1):
-            raise InputError(f"threads={threads!r}: expected a positive whole number, or None")
-        if max_memory is not None and (not isinstance(max_memory, int) or max_memory < 1):
+        if threads is not None and not 1 <= whole_number(threads) <= MOST_THREADS:
+            raise InputError(f"threads={threads!r}: expected a whole number from 1 to {MOST_THREADS}, or None")
+        if max_memory is not None and whole_number(max_memory) < 1:
             raise InputError(f"max_memory={max_memory!r}: expected a positive number of bytes, or None")
         self._source = model
         self._options = {"threads": threads, "max_memory": max_memory, "strict": strict}
@@ -231,6 +232,7 @@ class Session:
 
     def _make_plan(self, shapes: Shapes) -> Plan:
         graph = run_passes(specialise(self._model.graph, shapes))
+        refuse_empty(graph)
         self._report_reference(graph)
         plan = build_plan(
             graph,
@@ -286,7 +288,6 @@ class Session:
         if os.getpid() != self._process:
             self._process = os.getpid()
             self._lock = threading.Lock()
-            _forked.add(self._process)
         return self._lock
 
     def _requested(self, output_names: Sequence[str] | None) -> list[str]:
@@ -317,7 +318,9 @@ class Session:
             if name not in values:
                 values[name] = np.empty(graph.shape(name), graph.dtype(name))
         externals = [values[name] for name in plan.slots]
-        threads = 1 if os.getpid() in _forked else plan.threads
+        threads = 1 if is_team_lost() else plan.threads
+        if threads > 1:
+            note_team()
         for segment in plan.segments:
             if isinstance(segment, _core.Program):
                 seconds = None if times is None else np.zeros(max(len(segment), 1))
@@ -327,11 +330,13 @@ class Session:
             if times is not None:
                 times.append(seconds)
         results = {}
-        for name in graph.outputs:
-            if name in graph.constants:
-                results[name] = np.array(graph.constants[name])
-            else:
-                results[name] = np.array(values[name]) if name in arrays else values[name]
+        for entry in self._model.outputs:
+            name = entry.name
+            value = graph.constants.get(name)
+            if value is None:
+                value = values[name]
+            is_shared = name in graph.constants or name in arrays
+            results[name] = np.array(value) if is_shared else as_declared(entry, value)
         return results
 
     def _run_reference(self, plan: Plan, node: Node, values: dict[str, Any], externals: list[np.ndarray]) -> np.ndarray:
@@ -375,11 +380,26 @@ class Session:
         return np.array([perf_counter() - start])
 
 
-_forked: set[int] = set()  # processes made by fork from one that may have started threads: they run on one
+def whole_number(value: Any) -> int:
+    """The value as a Python number; 0 where it is not a whole number (True is none)."""
+    try:
+        return 0 if isinstance(value, bool) else index(value)
+    except TypeError:
+        return 0
 
 
 def shapes_of(arrays: dict[str, np.ndarray]) -> Shapes:
     return {name: array.shape for name, array in arrays.items()}
+
+
+def refuse_empty(graph: Graph) -> None:
+    """Raises `UnsupportedError` where a native step would have tensors of no elements; the reference takes them."""
+    for node in graph.nodes:
+        for name in (*node.inputs, *node.outputs):
+            if name and node.domain == INTERNAL and 0 in (graph.types[name].shape or ()):
+                raise UnsupportedError(
+                    f"node '{node.label}' ({node.op}): tensor '{name}' of shape {graph.shape(name)} has no elements"
+                )
 
 
 def count_macs(graph: Graph) -> int:
@@ -421,16 +441,21 @@ def checked_array(entry: ValueInfo, value: Any) -> np.ndarray:
             f"input '{entry.name}': expected {entry.dtype} elements, got {array.dtype}; convert with "
             f".astype('{entry.dtype}')"
         )
-    if entry.shape is not None:
+    if entry.shape:  # one declared as a scalar takes any shape, as in onnxruntime
         fits = len(array.shape) == len(entry.shape) and all(
             not isinstance(wanted, int) or wanted == size for wanted, size in zip(entry.shape, array.shape, strict=True)
         )
         if not fits:
             wanted = ", ".join("?" if size is None else str(size) for size in entry.shape)
             raise InputError(f"input '{entry.name}': expected the shape ({wanted}), got {array.shape}")
-    if 0 in array.shape:
-        raise InputError(f"input '{entry.name}': the shape {array.shape} has no elements")
-    return np.ascontiguousarray(array, dtype=entry.dtype)
+    return np.asarray(array, dtype=entry.dtype, order="C")
+
+
+def as_declared(entry: ValueInfo, array: np.ndarray) -> np.ndarray:
+    """An output in its declared type: where a type is not known before it is computed, float16 has become float32."""
+    if entry.dtype is None or array.dtype == entry.dtype or not array.dtype.kind == entry.dtype.kind == "f":
+        return array
+    return array.astype(entry.dtype)
 
 
 def is_native(graph: Graph) -> bool:

@@ -1,4 +1,4 @@
-"""How many threads a network gets."""
+"""The threads that networks run on: how many, how they wait, what a fork does to them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,26 @@ import os
 from pathlib import Path
 
 MACS_PER_THREAD = 1_000_000  # a network smaller than this is over before a second thread has woken
+MOST_THREADS = 1024  # more are a mistake, and OpenMP ends the process where the system refuses it a thread
+SPINS = 4000  # of a thread that waits for the next run, a fraction of a millisecond; then it sleeps
+
+
+def load_compiled_module() -> None:
+    """Imports `_core` in such a way that threads sleep soon after a run.
+
+    GNU's OpenMP, which is loaded with it, lets the threads of a finished run spin for many milliseconds in case another
+    one follows. How long it reads from GOMP_SPINCOUNT while it is being loaded, so the variable is set for that moment;
+    not where the user has set it or OMP_WAIT_POLICY, and to no effect where another module has loaded OpenMP before.
+    """
+    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
+        from . import _core
+
+        return
+    os.environ["GOMP_SPINCOUNT"] = str(SPINS)
+    try:
+        from . import _core  # noqa: F401
+    finally:
+        del os.environ["GOMP_SPINCOUNT"]
 
 
 def default_threads() -> int:
@@ -39,3 +59,28 @@ def _quota() -> int:
     except (OSError, ValueError):
         return 1 << 16
     return 1 << 16 if quota == "max" else max(1, int(quota) // int(period))
+
+
+# A team of threads does not survive fork: the child would wait forever for threads that it has not got.
+_has_team = False
+_lost_team = False
+
+
+def note_team() -> None:
+    """Says that this process runs networks on more than one thread."""
+    global _has_team
+    _has_team = True
+
+
+def is_team_lost() -> bool:
+    """Whether this process was made by fork from one that had threads; it then runs networks on one."""
+    return _lost_team
+
+
+def _after_fork() -> None:
+    global _lost_team
+    _lost_team = _lost_team or _has_team
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

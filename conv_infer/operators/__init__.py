@@ -303,7 +303,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
         shapes.dropout,
         dtypes=shapes.dropout_types,
         evaluate=shapes.evaluate_dropout,
-        lower=lower_shape.lower_identity,
+        lower=lower_shape.lower_dropout,
     ),
     (ONNX, "Expand"): Operator(
         "T int64 -> T", "", shapes.expand, evaluate=shapes.evaluate_expand, lower=lower_shape.lower_expand

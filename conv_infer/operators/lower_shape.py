@@ -6,6 +6,7 @@ from math import prod
 
 from ..graph import Node
 from ..layout import NHWC, Lowering, Order, is_plain, plain_order
+from .shapes import is_plain_dropout
 
 
 def lower_identity(lowering: Lowering, node: Node) -> bool:
@@ -14,6 +15,10 @@ def lower_identity(lowering: Lowering, node: Node) -> bool:
         return False
     lowering.alias(node.outputs[0], node.inputs[0])
     return True
+
+
+def lower_dropout(lowering: Lowering, node: Node) -> bool:
+    return is_plain_dropout(node, lowering.constants_of(node)) and lower_identity(lowering, node)
 
 
 def lower_cast(lowering: Lowering, node: Node) -> bool:

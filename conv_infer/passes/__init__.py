@@ -18,6 +18,7 @@ from .recognise_normalisation import recognise_normalisation
 from .recognise_shuffle import recognise_shuffle
 from .remove_dead import remove_dead
 from .sink_reshapes import sink_reshapes
+from .split_transposed import split_transposed
 from .store_unsigned import store_unsigned
 from .tidy import tidy
 from .widen_float16 import widen_float16
@@ -37,6 +38,7 @@ PASSES = (
     sink_reshapes,
     fold_affine,
     fuse_activations,
+    split_transposed,
     fold_padding,
     fuse_residuals,
     store_unsigned,

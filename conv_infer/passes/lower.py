@@ -20,8 +20,8 @@ _RECOGNISED = {
 
 
 def _is_movable(tensor_type: TensorType) -> bool:
-    """Whether the size of the tensor is known, and its elements are numbers."""
-    return tensor_type.is_static and tensor_type.dtype.kind in "fiub"
+    """Whether the size of the tensor is known and not zero, and its elements are numbers."""
+    return tensor_type.is_static and 0 not in tensor_type.shape and tensor_type.dtype.kind in "fiub"
 
 
 def lower(graph: Graph) -> Graph:

@@ -84,7 +84,7 @@ def recognise_activations(graph: Graph) -> Graph:
     changed = False
     for node in graph.nodes:
         found = None
-        if node.domain == ONNX and graph.types[node.outputs[0]].dtype == np.float32:
+        if node.domain == ONNX and node.outputs[0] and graph.types[node.outputs[0]].dtype == np.float32:
             matcher.last = node.outputs[0]
             for match in _LAST.get(node.op, ()):
                 found = match(matcher, node)

@@ -11,6 +11,15 @@ _SINGLE = np.dtype(np.float32)
 _ONNX_HALF, _ONNX_SINGLE = 10, 1  # TensorProto.DataType
 
 
+def cast(graph: Graph, name: str, source: str, target: str, number: int) -> Node:
+    """Converts the input or output `name` to another type; by ONNX's own operator where only the data tell its size, or
+    that is zero."""
+    known = graph.types[name]
+    if known.is_static and 0 not in known.shape:  # type: ignore[operator]
+        return Node("Cast", [source], [target], name=name, domain=INTERNAL)
+    return Node("Cast", [source], [target], {"to": number}, name=name, version=graph.opsets[""])
+
+
 def widen_float16(graph: Graph) -> Graph:
     half = [name for name, tensor_type in graph.types.items() if tensor_type.dtype == _HALF]
     if not half:
@@ -25,7 +34,7 @@ def widen_float16(graph: Graph) -> Graph:
         if graph.types[name].dtype == _HALF:
             result.types[name] = graph.types[name]
             renamed[name] = result.add_tensor(f"{name}:float32", _SINGLE, graph.types[name].shape)
-            result.nodes.append(Node("Cast", [name], [renamed[name]], name=name, domain=INTERNAL))
+            result.nodes.append(cast(graph, name, name, renamed[name], _ONNX_SINGLE))
     borders = []
     for name in dict.fromkeys(graph.outputs):
         if graph.types[name].dtype == _HALF and name not in graph.inputs:
@@ -35,7 +44,7 @@ def widen_float16(graph: Graph) -> Graph:
                 result.constants[name] = graph.constants[name]
                 result.constants[renamed[name]] = graph.constants[name].astype(_SINGLE)
             else:
-                borders.append(Node("Cast", [renamed[name]], [name], name=name, domain=INTERNAL))
+                borders.append(cast(graph, name, renamed[name], name, _ONNX_HALF))
     for node in graph.nodes:
         names = (*node.inputs, *node.outputs)
         attrs = node.attrs

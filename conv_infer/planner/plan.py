@@ -56,7 +56,8 @@ class PlanStep:
         self.operator = node.op
         self.name = node.label
         self.input_shapes = [graph.types[name].shape for name in node.inputs if name and name not in graph.constants]
-        self.output_shape = graph.types[node.outputs[0]].shape
+        output = next(filter(None, node.outputs))  # leading ones may be left out
+        self.output_shape = graph.types[output].shape
         self.kernel = info.kernel
         self.lowering = info.lowering
         self.macs = info.macs
@@ -65,9 +66,8 @@ class PlanStep:
         self.segment = segment
         self.steps = steps
         self.arena_bytes = 0
-        if is_stored(graph, node.outputs[0]):
-            output = graph.types[node.outputs[0]]
-            self.arena_bytes = element_count(output.shape) * output.dtype.itemsize  # type: ignore[arg-type]
+        if is_stored(graph, output):
+            self.arena_bytes = element_count(graph.shape(output)) * graph.dtype(output).itemsize
 
     @property
     def is_reference(self) -> bool:

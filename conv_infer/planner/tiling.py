@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import gcd
 
 from .. import _core
 
@@ -19,6 +20,7 @@ DOT_OVERHEAD = 10  # of a row of a dot kernel: summing across the lanes
 PANEL_COST = 4  # of a row, for each panel: epilogue and stores
 ROW_PAIR = 2  # output rows that the depthwise kernels take at once
 BAND_PART_OF_L2 = 4  # a band's images take one part in so many: the rest holds weights, input and output
+MIXED_ORDERS = 0.97  # of the cost: what columns summed in two orders must save, see `split_columns`
 MANY_ROWS = 240  # from here on tiles are as good as full
 
 
@@ -59,7 +61,9 @@ def tile_rows(rows: int, largest: int) -> int:
 def split_columns(columns: int, depth: int, rows: int, reads_runs: bool, allowed: int) -> list[Panel]:
     """The cheapest cover of the columns by panels of the kernels' widths (shortest path over the columns).
 
-    Columns past the last full vector go to a dot-product kernel where rows of A are contiguous and that is cheaper.
+    Columns past the last full vector go to a dot-product kernel where rows of A are contiguous and that is cheaper. It
+    sums in an order of its own, so that equal filters give results that are not the same bits; a few percent are not
+    worth that: a softmax turns the last bits of large numbers into other classes.
     """
     panels, first = [], 0
     chosen = _cheapest_panels(columns, depth, min(rows, MANY_ROWS), reads_runs, allowed)
@@ -86,15 +90,30 @@ def _cheapest_panels(
         tile = tile_rows(rows, kernel.mr)
         each = max(tile * kernel.nr, SUM_LATENCY) / tile + DOT_LOADS
         candidates.append((kernel, depth / lanes * each + DOT_OVERHEAD))
+    alike = [_shortest_cover(columns, kind) for kind in (candidates[: len(wide)], candidates[len(wide) :]) if kind]
+    cost, panels = min(alike, key=lambda cover: cover[0])
+    if dots:
+        mixed_cost, mixed = _shortest_cover(columns, candidates)
+        if mixed_cost < MIXED_ORDERS * cost:
+            return mixed
+    return panels
+
+
+def _shortest_cover(
+    columns: int, candidates: list[tuple[_core.Kernel, float]]
+) -> tuple[float, tuple[tuple[_core.Kernel, int], ...]]:
+    """The cheapest cover of the columns by kernels with a cost each, and its cost. One panel may be
+    narrower than its kernel: the others are whole, so they end a multiple of the widths' common divisor before the last
+    column."""
+    unit = gcd(*(kernel.nr for kernel, _ in candidates))
     best: list[tuple[float, tuple[tuple[_core.Kernel, int], ...]]] = [(0.0, ())]
-    for end in range(1, columns + 1):
+    for end in range((columns - 1) % unit + 1, columns + 1, unit):
         options = []
         for kernel, cost in candidates:
-            start = max(0, end - kernel.nr)
-            previous_cost, previous = best[start]
-            options.append((previous_cost + cost + PANEL_COST, (*previous, (kernel, end - start))))
+            previous_cost, previous = best[max(0, len(best) - kernel.nr // unit)]
+            options.append((previous_cost + cost + PANEL_COST, (*previous, (kernel, min(end, kernel.nr)))))
         best.append(min(options, key=lambda option: option[0]))
-    return best[columns][1]
+    return best[-1]
 
 
 def depth_block(depth: int, rows: int, cut: list[Panel], l2_bytes: int) -> int:
