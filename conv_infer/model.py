@@ -32,6 +32,9 @@ class ValueInfo:
         return f"ValueInfo(name={self.name!r}, type={self.type!r}, shape={self.shape!r})"
 
 
+UNKNOWN_VERSION = 2**63 - 1  # of a model that does not say; onnxruntime's number
+
+
 class Model:
     """An imported model.
 
@@ -66,6 +69,6 @@ class Model:
         self.producer_name = ""
         self.producer_version = ""
         self.domain = ""
-        self.version = 0
+        self.version = UNKNOWN_VERSION
         self.doc = ""
         self.graph_doc = ""

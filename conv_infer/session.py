@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
@@ -97,7 +98,8 @@ class Session:
             raise InputError(f"threads={threads!r}: expected a whole number from 1 to {MOST_THREADS}, or None")
         if max_memory is not None and whole_number(max_memory) < 1:
             raise InputError(f"max_memory={max_memory!r}: expected a positive number of bytes, or None")
-        self._source = model
+        is_path = isinstance(model, (str, os.PathLike))
+        self._source = os.path.abspath(model) if is_path else model  # for a pickle that is read elsewhere
         self._options = {"threads": threads, "max_memory": max_memory, "strict": strict}
         self._threads = threads
         self._max_memory = max_memory
@@ -193,9 +195,7 @@ class Session:
         source = self._source
         if hasattr(source, "SerializeToString"):
             source = source.SerializeToString()
-        elif isinstance(source, (str, os.PathLike)):
-            source = os.path.abspath(source)
-        else:
+        elif not isinstance(source, (str, bytes)):
             source = bytes(source)
         return {"source": source, "options": self._options}
 
@@ -278,7 +278,7 @@ class Session:
             warnings.warn(
                 f"{', '.join(fresh)}: no native implementation here, run through onnx.reference (slow, correct); "
                 "session.plan marks the nodes, strict=True refuses them",
-                stacklevel=5,
+                stacklevel=callers_level(),
             )
 
     # ---- running
@@ -411,6 +411,14 @@ def count_macs(graph: Graph) -> int:
             pixels = graph.shape(node.outputs[0] if node.op == "Conv" else node.inputs[0])
             total += pixels[0] * pixels[1] * pixels[2] * int(np.prod(weights))
     return total
+
+
+def callers_level() -> int:
+    """The `stacklevel` at which a warning points to the code that called this package."""
+    package, level, frame = __name__.partition(".")[0], 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def quoted(names: Any) -> str:

@@ -5,6 +5,7 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from onnx_builder import Net, expected
 from test_convolution_steps import assert_near, reference
 
 from conv_infer import _core
@@ -181,6 +182,20 @@ def test_what_else_is_read_stays():
     assert operators(chain) == ["Transpose", "Bottleneck"]
     assert operators(chain, outputs=("y", "e")) == ["Transpose", "Conv", "Bottleneck"]
     assert operators(chain, outputs=("y", "d")) == ["Transpose", "Conv", "Conv", "Conv"]
+
+
+def test_a_projection_is_not_the_expansion_of_the_next(monkeypatch):
+    monkeypatch.setattr(fuse_bottlenecks, "pays", lambda *_: True)
+    net = Net()
+    x = net.input((1, 4, 12, 10))
+    for before, after in ((4, 24), (24, 16), (16, 8)):
+        x = net.conv(x, before, after)
+        x = net.conv(x, after, after, 3, groups=after)
+    model = net.model(net.op("Relu", net.conv(x, 8, 6)))
+    session = Session(model, threads=1, strict=True)
+    assert [step.operator for step in session.plan].count("Bottleneck") == 3
+    (y,) = expected(model, net.feeds).values()
+    assert_near(session.run(None, net.feeds)[0], y)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def yunet(outside_data) -> Network:
     return Network(outside_data / "models" / "yunet_n_dynamic")
 
 
-@pytest.mark.parametrize("size", [(64, 64), (100, 100), (160, 320), (250, 33), (416, 256)], ids=str)
+@pytest.mark.parametrize("size", [(64, 64), (100, 100), (160, 320), (33, 65), (416, 256)], ids=str)
 def test_yunet_of_any_size(yunet, size):
     photo = yunet.feeds["input"]
     rows, columns = (np.arange(wanted) * old // wanted for wanted, old in zip(size, photo.shape[2:], strict=True))
@@ -99,6 +99,8 @@ def test_yunet_of_a_size_that_its_pyramid_has_no_room_for(yunet):
     session = conv_infer.load(yunet.path)
     with pytest.raises(ConvInferError, match=r"MaxPool_32.*MaxPool.*kernel 2x2"):
         session.run(None, {"input": np.zeros((1, 3, 16, 16), np.float32)})
+    with pytest.raises(ConvInferError, match=r"Add_44.*Add.*14x2.* does not broadcast"):
+        session.run(None, {"input": np.zeros((1, 3, 250, 33), np.float32)})
     with pytest.raises(InputError, match="input 'input': expected the shape"):
         session.run(None, {"input": np.zeros((1, 1, 96, 96), np.float32)})
     assert_agrees(run_with(session, yunet.feeds), yunet.reference)

@@ -20,14 +20,19 @@ _RECOGNISED = {
 
 
 def _is_movable(tensor_type: TensorType) -> bool:
-    """Whether the size of the tensor is known and not zero, and its elements are numbers."""
-    return tensor_type.is_static and 0 not in tensor_type.shape and tensor_type.dtype.kind in "fiub"
+    """Whether the size of the tensor is known, and its elements are numbers."""
+    return tensor_type.is_static and tensor_type.dtype.kind in "fiub"
 
 
 def lower(graph: Graph) -> Graph:
     """Every node becomes planned operators, or stays and runs on the ONNX layout where there are none for it."""
     lowering = Lowering(graph)
-    dynamic = {name for name, tensor_type in graph.types.items() if not _is_movable(tensor_type)}
+    # Tensors that steps cannot have; a constant without elements says that there are no axes, scales or the like.
+    dynamic = {
+        name
+        for name, tensor_type in graph.types.items()
+        if not _is_movable(tensor_type) or (0 in tensor_type.shape and name not in graph.constants)  # type: ignore[operator]
+    }
     for node in graph.nodes:
         if node.domain == INTERNAL:
             function = _RECOGNISED[node.op]

@@ -31,7 +31,10 @@ def fuse_bottlenecks(graph: Graph, threads: int) -> Graph:
             continue
         expand = producers.get(depthwise.inputs[0])
         if expand is not None and (
-            uses[depthwise.inputs[0]] != 1 or has_residual(expand) or not is_pointwise(graph, expand)
+            id(expand) in fused  # the projection of the bottleneck before
+            or uses[depthwise.inputs[0]] != 1
+            or has_residual(expand)
+            or not is_pointwise(graph, expand)
         ):
             expand = None
         if not pays(graph, expand, depthwise, project, threads):
