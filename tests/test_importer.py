@@ -11,6 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from conv_infer.errors import UnsupportedError
 from conv_infer.graph import CAPTURES, Graph
 from conv_infer.importer import NEWEST_OPSET, read_model
+from conv_infer.model import UNKNOWN_VERSION
 
 BACKEND_MODELS = sorted((Path(onnx.__file__).parent / "backend/test/data").rglob("*.onnx"))
 DATA = os.environ.get("CONV_INFER_TEST_DATA")
@@ -77,7 +78,8 @@ def assert_same_model(model: onnx.ModelProto, source: object) -> None:
     assert found.opsets == opsets
     assert found.ir_version == model.ir_version
     assert (found.producer_name, found.producer_version) == (model.producer_name, model.producer_version)
-    assert (found.domain, found.version, found.doc) == (model.domain, model.model_version, model.doc_string)
+    version = model.model_version if model.HasField("model_version") else UNKNOWN_VERSION
+    assert (found.domain, found.version, found.doc) == (model.domain, version, model.doc_string)
     assert found.metadata == {entry.key: entry.value for entry in model.metadata_props}
     assert found.graph.name == model.graph.name
     assert_same_graph(found.graph, model.graph, opsets)
