@@ -12,9 +12,12 @@
 enum { HUGE_PAGE = 2 << 20 };
 
 /* Small blocks come from the heap; large ones are mapped, so that they go back to the system when freed. */
-static size_t mapped_bytes(size_t bytes) { return bytes < HUGE_PAGE ? 0 : (bytes + 4095) & ~(size_t)4095; }
+static size_t mapped_bytes(size_t bytes) {
+    return bytes < HUGE_PAGE ? 0 : (bytes + 4095) & ~(size_t)4095;
+}
 
-/* Maps `length` bytes from an address that a huge page can start at: what is mapped too much is handed back. */
+/* Maps `length` bytes from an address that a huge page can start at: what is mapped too much is handed back.
+ */
 static void *map_aligned(size_t length) {
     char *mapped = mmap(NULL, length + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapped == MAP_FAILED)
@@ -24,9 +27,10 @@ static void *map_aligned(size_t length) {
         munmap(mapped, before);
     if (before < HUGE_PAGE)
         munmap(mapped + before + length, HUGE_PAGE - before);
-#ifdef MADV_HUGEPAGE
-    madvise(mapped + before, length, MADV_HUGEPAGE); /* fewer TLB misses where weights stream; may be refused */
-#endif
+#    ifdef MADV_HUGEPAGE
+    madvise(mapped + before, length,
+            MADV_HUGEPAGE); /* fewer TLB misses where weights stream; may be refused */
+#    endif
     return mapped + before;
 }
 

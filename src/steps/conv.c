@@ -11,13 +11,15 @@ typedef struct {
     int32_t panel_tasks;
 } params;
 
-/* One panel, its depth in blocks. What is prefetched past the last one belongs to the next panel, or layer. */
-static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f32_args *args, const float *weights,
-                      float *sums) {
+/* One panel, its depth in blocks. What is prefetched past the last one belongs to the next panel, or layer.
+ */
+static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f32_args *args,
+                      const float *weights, float *sums) {
     const float *input = args->a;
     const int32_t *table = args->a_depth;
     const int32_t nr = panel->kernel->nr;
-    const int32_t block = panel->kernel->operation == CI_OPERATION_gemm_dot_f32 ? conv->depth : conv->depth_block;
+    const int32_t block =
+        panel->kernel->operation == CI_OPERATION_gemm_dot_f32 ? conv->depth : conv->depth_block;
     for (int32_t first = 0; first < conv->depth; first += block) {
         const int32_t left = conv->depth - first;
         args->depth = left < block ? left : block;
@@ -33,7 +35,8 @@ static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f
 }
 
 void ci_conv_run_panels(const ci_conv *conv, const ci_run *run, ci_gemm_f32_args *args, int32_t first_panel,
-                        int32_t panels, const float *input, float *output, const float *residual, float *sums) {
+                        int32_t panels, const float *input, float *output, const float *residual,
+                        float *sums) {
     const float *weights = ci_address(run, conv->weights), *bias = ci_address(run, conv->bias);
     for (int32_t index = 0; index < first_panel; index++)
         bias += conv->panel[index].kernel->nr;
@@ -52,7 +55,9 @@ void ci_conv_run_panels(const ci_conv *conv, const ci_run *run, ci_gemm_f32_args
     }
 }
 
-static size_t round_up(size_t bytes) { return (bytes + 63) & ~(size_t)63; }
+static size_t round_up(size_t bytes) {
+    return (bytes + 63) & ~(size_t)63;
+}
 
 static size_t sums_bytes(const ci_conv *conv, int64_t rows) {
     int32_t widest = 0;
@@ -61,7 +66,9 @@ static size_t sums_bytes(const ci_conv *conv, int64_t rows) {
     return conv->depth_block < conv->depth ? round_up((size_t)rows * (size_t)widest * sizeof(float)) : 0;
 }
 
-static size_t tables_bytes(int64_t rows) { return round_up(3 * (size_t)rows * sizeof(int32_t)); }
+static size_t tables_bytes(int64_t rows) {
+    return round_up(3 * (size_t)rows * sizeof(int32_t));
+}
 
 int64_t ci_conv_scratch_bytes(const ci_conv *conv, int64_t rows) {
     return (int64_t)(tables_bytes(rows) + sums_bytes(conv, rows));
@@ -91,10 +98,13 @@ static void task(const void *data, const ci_run *run, int32_t task) {
     const ci_conv_scratch scratch = ci_conv_lay_scratch(conv, run->scratch, conv->rows_per_task);
     const float *input = ci_address(run, conv->input), *residual = ci_address(run, conv->residual);
     float *output = ci_address(run, conv->output);
-    input += ci_row_offsets(scratch.input_rows, first_row, rows, conv->height, conv->width, conv->input_strides);
-    output += ci_row_offsets(scratch.output_rows, first_row, rows, conv->height, conv->width, conv->output_strides);
+    input +=
+        ci_row_offsets(scratch.input_rows, first_row, rows, conv->height, conv->width, conv->input_strides);
+    output +=
+        ci_row_offsets(scratch.output_rows, first_row, rows, conv->height, conv->width, conv->output_strides);
     if (residual)
-        residual += ci_row_offsets(scratch.residual_rows, first_row, rows, conv->height, conv->width, conv->residual_strides);
+        residual += ci_row_offsets(scratch.residual_rows, first_row, rows, conv->height, conv->width,
+                                   conv->residual_strides);
     ci_gemm_f32_args args = {.rows = rows,
                              .a_row = scratch.input_rows,
                              .c_row = scratch.output_rows,
@@ -182,8 +192,9 @@ static int is_run(const int32_t *offsets, int32_t count) {
 }
 
 ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
-    if (conv->images < 1 || conv->height < 1 || conv->width < 1 || conv->depth < 1 || conv->depth_tables < 1 || conv->depth_block < 1 ||
-        conv->panels < 1 || conv->activation.kind < 0 || conv->activation.kind > CI_ACTIVATION_LAST_FUSED)
+    if (conv->images < 1 || conv->height < 1 || conv->width < 1 || conv->depth < 1 ||
+        conv->depth_tables < 1 || conv->depth_block < 1 || conv->panels < 1 || conv->activation.kind < 0 ||
+        conv->activation.kind > CI_ACTIVATION_LAST_FUSED)
         return CI_ERROR_ARGUMENT;
     int64_t bias_elems = 0;
     for (int32_t index = 0; index < conv->panels; index++) {
@@ -225,7 +236,8 @@ ci_status ci_add_conv(ci_program *program, const ci_conv *conv) {
     p.rows = (int64_t)conv->images * conv->height * conv->width;
     p.panel_tasks = (conv->panels + conv->panels_per_task - 1) / conv->panels_per_task;
     const int64_t row_tasks = (p.rows + conv->rows_per_task - 1) / conv->rows_per_task;
-    if (row_tasks > INT32_MAX / p.panel_tasks || !ci_conv_rows_fit(conv, conv->input_strides, conv->rows_per_task) ||
+    if (row_tasks > INT32_MAX / p.panel_tasks ||
+        !ci_conv_rows_fit(conv, conv->input_strides, conv->rows_per_task) ||
         !ci_conv_rows_fit(conv, conv->output_strides, conv->rows_per_task) ||
         (conv->residual.slot != CI_SLOT_NONE &&
          !ci_conv_rows_fit(conv, conv->residual_strides, conv->rows_per_task)))

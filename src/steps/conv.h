@@ -1,5 +1,5 @@
-/* Convolution as a GEMM over output pixels, float32: dense or grouped, any window, read in place or through the reusable
- * im2row buffer. */
+/* Convolution as a GEMM over output pixels, float32: dense or grouped, any window, read in place or through
+ * the reusable im2row buffer. */
 #ifndef CI_STEPS_CONV_H
 #define CI_STEPS_CONV_H
 
@@ -40,9 +40,11 @@ typedef struct {
     int32_t prefetch;    /* draw the weights of each block into L2 while the one before is worked on */
 } ci_conv;
 
-/* Runs some of the panels over `args->rows` output pixels; `args` holds the row tables and the rest that panels share. */
+/* Runs some of the panels over `args->rows` output pixels; `args` holds the row tables and the rest that
+ * panels share. */
 void ci_conv_run_panels(const ci_conv *conv, const ci_run *run, ci_gemm_f32_args *args, int32_t first_panel,
-                        int32_t panels, const float *input, float *output, const float *residual, float *sums);
+                        int32_t panels, const float *input, float *output, const float *residual,
+                        float *sums);
 
 /* Scratch for the row tables of a task, and for its sums where depth is cut. */
 typedef struct {
@@ -53,11 +55,12 @@ typedef struct {
 ci_conv_scratch ci_conv_lay_scratch(const ci_conv *conv, char *scratch, int64_t rows);
 int64_t ci_conv_scratch_bytes(const ci_conv *conv, int64_t rows); /* up to `rest` */
 
-/* What every form does first: checks sizes, panels, weights and biases, and has the program keep copies of the tables;
- * `conv` is changed to point to them. */
+/* What every form does first: checks sizes, panels, weights and biases, and has the program keep copies of
+ * the tables; `conv` is changed to point to them. */
 ci_status ci_conv_prepare(ci_program *program, ci_conv *conv);
 
-/* Once prepared: that every output pixel and residual, or everything that windows read, lies in its buffer. */
+/* Once prepared: that every output pixel and residual, or everything that windows read, lies in its buffer.
+ */
 ci_status ci_conv_check_output(const ci_program *program, const ci_conv *conv);
 ci_status ci_conv_check_input(const ci_program *program, const ci_conv *conv);
 
@@ -71,25 +74,26 @@ int ci_conv_rows_fit(const ci_conv *conv, ci_row_strides strides, int64_t rows_p
  * the step. Answers CI_ERROR_ARGUMENT, CI_ERROR_BOUNDS, CI_ERROR_OVERFLOW or CI_ERROR_MEMORY otherwise. */
 ci_status ci_add_conv(ci_program *program, const ci_conv *conv);
 
-/* The same through a reusable buffer in the thread's scratch. `conv->input` is the first element of the first image and
- * `conv->input_strides` are the strides of its images, rows and pixels; depth offsets are those of the buffer. A task
- * takes `strips_per_task` strips of one image and all panels (`rows_per_task` and `panels_per_task` are not used). */
+/* The same through a reusable buffer in the thread's scratch. `conv->input` is the first element of the first
+ * image and `conv->input_strides` are the strides of its images, rows and pixels; depth offsets are those of
+ * the buffer. A task takes `strips_per_task` strips of one image and all panels (`rows_per_task` and
+ * `panels_per_task` are not used). */
 ci_status ci_add_conv_reusable(ci_program *program, const ci_conv *conv, const ci_reusable *layout,
                                int32_t strips_per_task);
 
 /* How the padded input is copied, band by band, into the thread's scratch. */
 typedef struct {
-    ci_image image;         /* as it lies there, without padding; planar: pixels of a plane lie on end (stride 1) */
+    ci_image image; /* as it lies there, without padding; planar: pixels of a plane lie on end (stride 1) */
     int64_t channel_stride; /* planar: from one plane to the next */
-    int32_t is_planar;      /* the band is [channels][rows][padded_width], else [rows][padded_width][channels] */
-    int32_t padded_width;   /* pixels of a row of the band */
+    int32_t is_planar; /* the band is [channels][rows][padded_width], else [rows][padded_width][channels] */
+    int32_t padded_width; /* pixels of a row of the band */
     ci_window window;
     int32_t rows;          /* output rows of a band */
     int32_t rows_per_task; /* output rows of one image */
 } ci_conv_bands;
 
-/* The same over such bands. `conv->input` is the first element of the first image, its strides are not read; depth
- * offsets are those of the band. All panels in one task. */
+/* The same over such bands. `conv->input` is the first element of the first image, its strides are not read;
+ * depth offsets are those of the band. All panels in one task. */
 ci_status ci_add_conv_bands(ci_program *program, const ci_conv *conv, const ci_conv_bands *bands);
 
 #endif

@@ -1,4 +1,5 @@
-/* Convolution through the reusable im2row buffer: strips of the padded input in the thread's scratch, a GEMM each. */
+/* Convolution through the reusable im2row buffer: strips of the padded input in the thread's scratch, a GEMM
+ * each. */
 #include <limits.h>
 
 #include "steps/conv.h"
@@ -16,7 +17,8 @@ static void task(const void *data, const ci_run *run, int32_t task) {
     const ci_reusable *layout = &p->layout;
     const int32_t image = task / p->tasks_per_image, across = layout->across.outputs;
     const int32_t first = task % p->tasks_per_image * p->strips_per_task;
-    const int32_t strips = layout->strips - first < p->strips_per_task ? layout->strips - first : p->strips_per_task;
+    const int32_t strips =
+        layout->strips - first < p->strips_per_task ? layout->strips - first : p->strips_per_task;
     const int32_t most_rows = across * layout->strip;
     const ci_conv_scratch scratch = ci_conv_lay_scratch(conv, run->scratch, most_rows);
     float *buffer = (float *)scratch.rest;
@@ -30,21 +32,22 @@ static void task(const void *data, const ci_run *run, int32_t task) {
         residual += image * conv->residual_strides.image;
 
     const float zero = 0.0f;
-    ci_gemm_f32_args args = {.a_row = scratch.input_rows,
-                             .c_row = scratch.output_rows,
-                             .residual_row = scratch.residual_rows};
+    ci_gemm_f32_args args = {
+        .a_row = scratch.input_rows, .c_row = scratch.output_rows, .residual_row = scratch.residual_rows};
     for (int32_t position = 0; position < strips; position++) {
         const int32_t strip = first + position, begin = strip * layout->strip;
-        const int32_t left = layout->along.outputs - begin, wide = left < layout->strip ? left : layout->strip;
+        const int32_t left = layout->along.outputs - begin,
+                      wide = left < layout->strip ? left : layout->strip;
         if (position == 0 || wide < layout->strip) {
             ci_row_offsets(scratch.input_rows, 0, across * wide, across, wide, p->input);
             ci_row_offsets(scratch.output_rows, 0, across * wide, across, wide, p->output);
             ci_row_offsets(scratch.residual_rows, 0, across * wide, across, wide, p->residual);
         }
         args.rows = across * wide;
-        const float *base = buffer + ci_reusable_fill(layout, source, conv->input_strides.row * (int64_t)sizeof(float),
-                                                      conv->input_strides.pixel * (int64_t)sizeof(float), buffer,
-                                                      strip, position, sizeof(float), &zero);
+        const float *base =
+            buffer + ci_reusable_fill(layout, source, conv->input_strides.row * (int64_t)sizeof(float),
+                                      conv->input_strides.pixel * (int64_t)sizeof(float), buffer, strip,
+                                      position, sizeof(float), &zero);
         ci_conv_run_panels(conv, run, &args, 0, conv->panels, base, output + begin * p->output.pixel,
                            residual ? residual + begin * p->residual.pixel : NULL, scratch.sums);
     }
