@@ -1,5 +1,6 @@
 """Single nodes through onnx.reference: onnx's own test cases, control flow, versions, and what is refused."""
 
+import os
 import subprocess
 import sys
 import warnings
@@ -203,4 +204,5 @@ def test_importing_a_model_does_not_import_onnx(root):
         f"read_model({str(next(iter(sorted((root / 'models').glob('*.onnx')))))!r})\n"
         "sys.exit('onnx' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=root)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the conv_infer that is tested
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, env=environment)

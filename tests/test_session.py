@@ -393,7 +393,7 @@ def test_pickles(tmp_path, monkeypatch, fixed_model, image):
 def run_python(code: str, *arguments: str) -> str:
     paths = [entry for entry in sys.path if entry]
     code = f"import sys; sys.path[:0] = {paths!r}\n{code}"
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-P", "-c", code, *arguments], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -82,7 +82,7 @@ def run_python(code: str, **environment: str) -> str:
     variables = {name: value for name, value in os.environ.items() if not name.startswith(("GOMP_", "OMP_"))}
     paths = os.pathsep.join(entry for entry in sys.path if entry)
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        [sys.executable, "-P", "-c", textwrap.dedent(code)],
         env={**variables, "PYTHONPATH": paths, **environment},
         capture_output=True,
         text=True,
