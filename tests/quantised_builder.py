@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper
 from onnx_builder import Net
+from onnxruntime_exact import session
 from planned_reference import run_graph
 
 from conv_infer.graph import MICROSOFT, Graph
@@ -58,8 +58,8 @@ class QuantisedNet(Net):
         graph = helper.make_graph(self.nodes, "net", self.inputs, values, self.initializers)
         opsets = [helper.make_opsetid(domain, version) for domain, version in {"": self.opset, **self.domains}.items()]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-        types = {output.name: output.type for output in session(model).get_outputs()}
-        shapes = {output.name: output.shape for output in session(model).get_outputs()}
+        types = {output.name: output.type for output in session(model, False).get_outputs()}
+        shapes = {output.name: output.shape for output in session(model, False).get_outputs()}
         for value in model.graph.output:
             value.CopyFrom(helper.make_tensor_value_info(value.name, _ELEMENTS[types[value.name]], shapes[value.name]))
         return model
@@ -99,12 +99,3 @@ _ELEMENTS = {
     "tensor(int32)": onnx.TensorProto.INT32,
     "tensor(int64)": onnx.TensorProto.INT64,
 }
-
-
-def session(model: onnx.ModelProto, fused: bool = False) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    if not fused:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

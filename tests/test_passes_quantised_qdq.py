@@ -97,6 +97,7 @@ def test_gemm_and_matmul(per_channel, transposed):
     shape, axis = ((12, 32), 0) if transposed else ((32, 12), 1)
     w, scale = block.weights(shape, INT8, per_channel, axis)
     gemm = block.output(net.op("Gemm", x, w, block.bias(12, scale), transB=transposed))
+    w, _ = block.weights(shape, INT8, per_channel, axis)
     if transposed:
         w = net.op("Transpose", w, perm=[1, 0])
     product = block.output(net.op("MatMul", x, w))
