@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[1] / "docs" / "examples"
 
 
 def load(name):
@@ -82,7 +82,7 @@ def test_lowering_in_c(tmp_path):
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("no C compiler")
-    root = EXAMPLES.parent
+    root = EXAMPLES.parents[1]
     sources = [EXAMPLES / "lowering.c", root / "src" / "lowering.c", root / "src" / "lowering_forms.c"]
     command = [compiler, "-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{root / 'include'}"]
     command += ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", *map(str, sources)]
@@ -96,7 +96,7 @@ def test_lowering_in_c(tmp_path):
 
 
 def test_the_pictures_are_those_that_the_script_draws(tmp_path):
-    docs = EXAMPLES.parent / "docs"
+    docs = EXAMPLES.parent
     spec = importlib.util.spec_from_file_location("draw_im2row", docs / "draw_im2row.py")
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)

@@ -1,6 +1,6 @@
 """Filters a photograph with a random symmetric kernel and shows it.
 
-    python examples/filter_image.py [filtered.png]
+    python docs/examples/filter_image.py [filtered.png]
 
 Needs scikit-learn (for the photograph) and Pillow.
 """

@@ -1,7 +1,7 @@
 /* One convolution through each form of lowering, in memory of the caller's: no Python, no library but two
  * files.
  *
- *     cc -Iinclude examples/lowering.c src/lowering.c src/lowering_forms.c -o lowering && ./lowering
+ *     cc -Iinclude docs/examples/lowering.c src/lowering.c src/lowering_forms.c -o lowering && ./lowering
  */
 #include <stdio.h>
 #include <stdlib.h>
