@@ -1,4 +1,4 @@
-# The operators of include/conv_infer/ops.h. Arrays come checked from ops_s8.py: int8 or int32, C-contiguous.
+# The operators of include/conv_infer/ops.h. Arrays come checked from ops_s8_*.py: int8 or int32, C-contiguous.
 
 cdef extern from "conv_infer/ops.h":
     ctypedef struct ci_quantisation_s8:
