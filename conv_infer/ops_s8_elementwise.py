@@ -20,9 +20,9 @@ def _pool(name: str, input: Any, given: dict[str, Any]) -> np.ndarray:
         output_size(given[size], size, input.shape[1 + axis] + 2 * pad[axis], window[axis], stride[axis])
         for axis, size in enumerate(("output_height", "output_width"))
     ]
-    for axis, (name, size) in enumerate((("pad_y", "output_height"), ("pad_x", "output_width"))):
+    for axis, (padding, size) in enumerate((("pad_y", "output_height"), ("pad_x", "output_width"))):
         if pad[axis] >= window[axis]:
-            raise InputError(f"{name}: {pad[axis]}, so that the first window of {window[axis]} misses the input")
+            raise InputError(f"{padding}: {pad[axis]}, so that the first window of {window[axis]} misses the input")
         if (sizes[axis] - 1) * stride[axis] - pad[axis] >= input.shape[1 + axis]:
             raise InputError(f"{size}: {sizes[axis]}, so that the last window misses the input")
     clamp = clamp_of(given["activation_min"], given["activation_max"])
