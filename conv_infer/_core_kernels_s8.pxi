@@ -62,9 +62,10 @@ cdef extern from "conv_infer/microkernel.h":
         const int32_t *bias
         uint8_t *c
         const int32_t *c_tile
-        const uint8_t *c_extent
+        const uint8_t *c_stored
         int64_t c_row_stride, c_pixel_stride
         ci_requantise requantise
+        int64_t residual_row_stride, residual_pixel_stride
         void *scratch
     ctypedef void ci_winograd_s8_fn(const ci_winograd_s8_args *args) noexcept nogil
     const ci_kernel *ci_kernel_find(ci_operation operation, const char *variant, uint32_t allowed)
@@ -113,16 +114,14 @@ cdef extern from "conv_infer/pack_s8.h":
     ctypedef struct ci_winograd_shape_s8:
         const ci_kernel *kernel
         int32_t columns, depth
-    int32_t ci_winograd_s8_fits(
-        const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned, const int32_t *zero_point)
+    int32_t ci_winograd_s8_fits(const ci_winograd_shape_s8 *shape, const ci_weights_s8 *weights)
     ci_status ci_winograd_s8_measure(
         const ci_winograd_shape_s8 *shape, int32_t *padded_columns, int64_t *weight_bytes, int64_t *scratch_bytes)
     void ci_winograd_s8_weights(
-        const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned, const int32_t *zero_point,
-        void *packed)
+        const ci_winograd_shape_s8 *shape, const ci_weights_s8 *weights, void *packed) noexcept nogil
     ci_status ci_winograd_s8_bias(
-        const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned, const int32_t *zero_point,
-        int32_t a_zero, const int32_t *bias, int32_t *folded)
+        const ci_winograd_shape_s8 *shape, const ci_weights_s8 *weights, int32_t a_zero, const int32_t *bias,
+        int32_t *folded)
 
 
 cdef void *data_of(array) except? NULL:
@@ -370,19 +369,21 @@ cdef class PackedWinograd:
         if weights.dtype not in (np.int8, np.uint8) or weights.ndim != 4 or weights.shape[1:3] != (3, 3):
             raise ValueError(f"weights {weights.dtype}{list(weights.shape)}, not int8 or uint8 [columns, 3, 3, depth]")
         self.shape.kernel, self.shape.columns, self.shape.depth = kernel.entry, weights.shape[0], weights.shape[3]
-        cdef int32_t padded = 0, is_unsigned = weights.dtype == np.uint8
+        cdef int32_t padded = 0
         cdef int64_t weight_bytes = 0, scratch_bytes = 0
         check(ci_winograd_s8_measure(&self.shape, &padded, &weight_bytes, &scratch_bytes), "packing Winograd weights")
         self.padded_columns, self.scratch_bytes = padded, scratch_bytes
-        cdef const int32_t *zeros = <const int32_t *>data_of(zero_point)
-        if not ci_winograd_s8_fits(&self.shape, data_of(weights), is_unsigned, zeros):
+        cdef ci_weights_s8 source
+        source.data, source.is_unsigned = data_of(weights), weights.dtype == np.uint8
+        source.column_stride, source.depth_offset = 9 * self.shape.depth, NULL
+        source.zero_point = <const int32_t *>data_of(zero_point)
+        if not ci_winograd_s8_fits(&self.shape, &source):
             raise ConvInferError("Winograd: four times a sum may leave int32")
         self.weights, self.bias = _aligned(weight_bytes), np.empty(padded, np.int32)
-        ci_winograd_s8_weights(&self.shape, data_of(weights), is_unsigned, zeros, data_of(self.weights))
+        ci_winograd_s8_weights(&self.shape, &source, data_of(self.weights))
         check(
             ci_winograd_s8_bias(
-                &self.shape, data_of(weights), is_unsigned, zeros, a_zero, <const int32_t *>data_of(bias),
-                <int32_t *>data_of(self.bias)),
+                &self.shape, &source, a_zero, <const int32_t *>data_of(bias), <int32_t *>data_of(self.bias)),
             "folding zero points into the bias: sums that may leave int32")
 
     def run(self, a, int64_t a_row_stride, int64_t a_pixel_stride, c, int height, int width, int64_t c_row_stride,
@@ -395,7 +396,8 @@ cdef class PackedWinograd:
         y, x = (grid.ravel() for grid in np.mgrid[:tiles_y, :tiles_x])
         a_tile = _as(2 * (y * a_row_stride + x * a_pixel_stride), "i4")
         c_tile = _as(2 * (y * c_row_stride + x * c_pixel_stride), "i4")
-        extent = _as((2 * x + 1 < width) + 2 * (2 * y + 1 < height), "u1")
+        right, lower = 2 * x + 1 < width, 2 * y + 1 < height
+        stored = _as(1 + 2 * right + 4 * lower + 8 * (right & lower), "u1")
         scratch = _aligned(self.scratch_bytes)
         cdef ci_winograd_s8_args args
         args.depth, args.columns = self.shape.depth, self.shape.columns
@@ -405,7 +407,7 @@ cdef class PackedWinograd:
         args.requantise, args.scratch = requantise.c, data_of(scratch)
         cdef const int32_t *a_tiles = <const int32_t *>data_of(a_tile)
         cdef const int32_t *c_tiles = <const int32_t *>data_of(c_tile)
-        cdef const uint8_t *extents = <const uint8_t *>data_of(extent)
+        cdef const uint8_t *stores = <const uint8_t *>data_of(stored)
         cdef int32_t tiles = tiles_y * tiles_x, first
         cdef int again
         with nogil:
@@ -413,6 +415,6 @@ cdef class PackedWinograd:
                 first = 0
                 while first < tiles:
                     args.tiles = min(tiles - first, <int32_t>CI_WINOGRAD_S8_TILES)
-                    args.a_tile, args.c_tile, args.c_extent = a_tiles + first, c_tiles + first, extents + first
+                    args.a_tile, args.c_tile, args.c_stored = a_tiles + first, c_tiles + first, stores + first
                     (<ci_winograd_s8_fn *>self.shape.kernel.function)(&args)
                     first += CI_WINOGRAD_S8_TILES

@@ -27,6 +27,39 @@ cdef extern from "steps/qconv.h":
     ci_status ci_add_qconv(ci_program *program, const ci_qconv *conv)
 
 
+cdef ci_weights_s8 source_of_weights(
+    weights, int64_t depth, const int32_t[::1] depth_offset, const int32_t[::1] zero_point
+) except *:
+    """Where `depth` weights of each column lie: see ByteWeights. The caller keeps the arrays."""
+    cdef ci_weights_s8 source
+    cdef int64_t lowest = 0, highest = 0, columns = weights.shape[0]
+    cdef Py_ssize_t k
+    if weights.itemsize != 1 or weights.dtype.kind not in "iu":
+        raise TypeError(f"weights are {weights.dtype}, not int8 or uint8")
+    if zero_point is not None and zero_point.shape[0] != columns:
+        raise ValueError("as many zero points as columns are needed")
+    for size, stride in zip(weights.shape[1:], weights.strides[1:]):
+        lowest += min(0, (size - 1) * stride)
+        highest += max(0, (size - 1) * stride)
+    source.depth_offset = source.zero_point = NULL
+    if depth_offset is None:
+        if depth != weights.size // columns or not weights[0].flags.c_contiguous:
+            raise ValueError(f"weights {weights.shape} are no contiguous runs of {depth} bytes")
+    else:
+        if depth_offset.shape[0] != depth:
+            raise ValueError(f"runs of {depth} bytes for {depth_offset.shape[0]} weights")
+        for k in range(depth_offset.shape[0]):
+            if not lowest <= depth_offset[k] <= highest:
+                raise ValueError(f"depth_offset[{k}] = {depth_offset[k]} leaves the weights")
+        source.depth_offset = &depth_offset[0]
+    source.data = <const void *><size_t>weights.__array_interface__["data"][0]
+    source.is_unsigned = weights.dtype.kind == "u"
+    source.column_stride = weights.strides[0]
+    if zero_point is not None:
+        source.zero_point = &zero_point[0]
+    return source
+
+
 cdef class ByteWeights:
     """int8 or uint8 weights of one group, packed for a gemm_s8 kernel.
 
@@ -46,38 +79,16 @@ cdef class ByteWeights:
 
     def __init__(self, Kernel kernel, weights, const int32_t[::1] run_length, const int32_t[::1] depth_offset=None,
                  const int32_t[::1] zero_point=None):
-        cdef int64_t lowest = 0, highest = 0, columns = weights.shape[0]
-        cdef Py_ssize_t k
-        if weights.itemsize != 1 or weights.dtype.kind not in "iu":
-            raise TypeError(f"weights are {weights.dtype}, not int8 or uint8")
+        cdef int64_t columns = weights.shape[0]
         if run_length.shape[0] < 1 or not 0 < columns <= 0x7FFFFFFF or weights.size == 0:
             raise ConvInferError("packing int8 weights: a size is impossible")
-        if zero_point is not None and zero_point.shape[0] != columns:
-            raise ValueError("as many zero points as columns are needed")
         self.weights, self.depth_offset = weights, depth_offset
         self.run_length, self.zero_point = run_length, zero_point
         self.shape.kernel = kernel.entry
         self.shape.columns, self.shape.runs = <int32_t>columns, <int32_t>run_length.shape[0]
         self.shape.run_length = &run_length[0]
         check(ci_pack_s8_measure(&self.shape, &self.size), "packing int8 weights")
-        for size, stride in zip(weights.shape[1:], weights.strides[1:]):
-            lowest += min(0, (size - 1) * stride)
-            highest += max(0, (size - 1) * stride)
-        if depth_offset is None:
-            if self.size.depth != weights.size // columns or not weights[0].flags.c_contiguous:
-                raise ValueError(f"weights {weights.shape} are no contiguous runs of {self.size.depth} bytes")
-        else:
-            if depth_offset.shape[0] != self.size.depth:
-                raise ValueError(f"runs of {self.size.depth} bytes for {depth_offset.shape[0]} weights")
-            for k in range(depth_offset.shape[0]):
-                if not lowest <= depth_offset[k] <= highest:
-                    raise ValueError(f"depth_offset[{k}] = {depth_offset[k]} leaves the weights")
-            self.source.depth_offset = &depth_offset[0]
-        self.source.data = <const void *><size_t>weights.__array_interface__["data"][0]
-        self.source.is_unsigned = weights.dtype.kind == "u"
-        self.source.column_stride = weights.strides[0]
-        if zero_point is not None:
-            self.source.zero_point = &zero_point[0]
+        self.source = source_of_weights(weights, self.size.depth, depth_offset, zero_point)
         self.needs_sums = ci_pack_s8_needs_sums(&self.shape, &self.size, &self.source)
         self.k_blocks, self.padded_columns = self.size.k_blocks, self.size.padded_columns
         self.nbytes = self.size.weight_bytes

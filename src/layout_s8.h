@@ -3,7 +3,7 @@
 #ifndef CI_LAYOUT_S8_H
 #define CI_LAYOUT_S8_H
 
-#include "conv_infer/microkernel.h"
+#include "conv_infer/pack_s8.h"
 
 typedef struct {
     int32_t lanes;       /* columns of a vector: panels are padded to whole ones */
@@ -32,9 +32,19 @@ static inline int64_t ci_round_up(int64_t value, int64_t step) {
     return (value + step - 1) / step * step;
 }
 
-/* A weight as the model states it, less its zero point. */
+/* A weight as the model states it. */
 static inline int32_t ci_weight_s8(const void *data, int32_t is_unsigned, int64_t index) {
     return is_unsigned ? ((const uint8_t *)data)[index] : ((const int8_t *)data)[index];
+}
+
+/* Element k of column n. */
+static inline int32_t ci_weight_at_s8(const ci_weights_s8 *weights, int32_t n, int64_t k) {
+    const int64_t offset = weights->depth_offset ? weights->depth_offset[k] : k;
+    return ci_weight_s8(weights->data, weights->is_unsigned, n * weights->column_stride + offset);
+}
+
+static inline int32_t ci_zero_point_at_s8(const ci_weights_s8 *weights, int32_t n) {
+    return weights->zero_point ? weights->zero_point[n] : 0;
 }
 
 /* The extremes that a sum reaches over every image of bytes; both ends inside int32. */
@@ -49,6 +59,10 @@ static inline void ci_sum_range_add(ci_sum_range_s8 *range, int32_t positive, in
     range->lowest += (int64_t)255 * negative;
     range->highest += (int64_t)255 * positive;
 }
+
+/* Adds column n of `depth` weights, their zero point taken off. */
+void ci_sum_range_add_column(ci_sum_range_s8 *range, int32_t depth, const ci_weights_s8 *weights, int32_t n,
+                             int32_t a_zero);
 
 static inline int32_t ci_sum_range_fits(const ci_sum_range_s8 *range) {
     return range->bias >= INT32_MIN && range->bias <= INT32_MAX && range->bias + range->lowest >= INT32_MIN &&

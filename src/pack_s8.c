@@ -85,23 +85,14 @@ void ci_pack_s8_depth(const ci_gemm_shape_s8 *shape, const int32_t *run_offset, 
     }
 }
 
-static int32_t zero_point_of(const ci_weights_s8 *weights, int32_t n) {
-    return weights->zero_point ? weights->zero_point[n] : 0;
-}
-
-static int32_t weight(const ci_weights_s8 *weights, int32_t n, int32_t k) {
-    const int64_t offset = weights->depth_offset ? weights->depth_offset[k] : k;
-    return ci_weight_s8(weights->data, weights->is_unsigned, n * weights->column_stride + offset);
-}
-
 int32_t ci_pack_s8_needs_sums(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *size,
                               const ci_weights_s8 *weights) {
     if (ci_layout_s8_of(shape->kernel->isa).is_wide || (!weights->zero_point && !weights->is_unsigned))
         return 0;
     for (int32_t n = 0; n < shape->columns; n++) {
-        const int32_t zero = zero_point_of(weights, n);
+        const int32_t zero = ci_zero_point_at_s8(weights, n);
         for (int32_t k = 0; k < size->depth; k++) {
-            const int32_t difference = weight(weights, n, k) - zero;
+            const int32_t difference = ci_weight_at_s8(weights, n, k) - zero;
             if (difference < -128 || difference > 127)
                 return 1;
         }
@@ -135,7 +126,7 @@ static void pack_column(const ci_gemm_shape_s8 *shape, const ci_layout_s8 *layou
         for (int32_t byte = 0; byte < length; byte += 4, group++) {
             int16_t four[4] = {0, 0, 0, 0};
             for (int32_t j = 0; j < 4 && byte + j < length; j++)
-                four[j] = (int16_t)(weight(weights, n, k++) - less);
+                four[j] = (int16_t)(ci_weight_at_s8(weights, n, k++) - less);
             put_four(layout, width, group, column, four, packed);
         }
         group = ci_round_up(group, fours);
@@ -153,7 +144,7 @@ void ci_pack_s8_weights(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *si
         const int64_t width = ci_round_up(panel.columns, layout.lanes);
         for (int32_t column = 0; column < panel.columns; column++) {
             const int32_t n = panel.first_column + column;
-            const int32_t less = fits ? zero_point_of(weights, n) : weights->is_unsigned ? 128 : 0;
+            const int32_t less = fits ? ci_zero_point_at_s8(weights, n) : weights->is_unsigned ? 128 : 0;
             pack_column(shape, &layout, width, column, weights, n, less,
                         (char *)packed + panel.weight_offset);
         }
@@ -163,16 +154,17 @@ void ci_pack_s8_weights(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *si
 void ci_pack_s8_zero_points(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *size,
                             const ci_weights_s8 *weights, int32_t *b_zero) {
     for (int32_t n = 0; n < size->padded_columns; n++)
-        b_zero[n] = n < shape->columns ? zero_point_of(weights, n) - (weights->is_unsigned ? 128 : 0) : 0;
+        b_zero[n] =
+            n < shape->columns ? ci_zero_point_at_s8(weights, n) - (weights->is_unsigned ? 128 : 0) : 0;
 }
 
-static void add_column(ci_sum_range_s8 *range, int32_t depth, const ci_weights_s8 *weights, int32_t n,
-                       int32_t a_zero) {
+void ci_sum_range_add_column(ci_sum_range_s8 *range, int32_t depth, const ci_weights_s8 *weights, int32_t n,
+                             int32_t a_zero) {
     int32_t positive = 0, negative = 0;
-    const int32_t zero = zero_point_of(weights, n);
+    const int32_t zero = ci_zero_point_at_s8(weights, n);
     if (weights->is_unsigned || weights->depth_offset) {
         for (int32_t k = 0; k < depth; k++) {
-            const int32_t value = weight(weights, n, k) - zero;
+            const int32_t value = ci_weight_at_s8(weights, n, k) - zero;
             positive += value > 0 ? value : 0;
             negative += value < 0 ? value : 0;
         }
@@ -194,7 +186,7 @@ ci_status ci_pack_s8_bias(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *
         const int32_t is_column = n < shape->columns;
         ci_sum_range_s8 range = {.bias = bias && is_column ? bias[n] : 0};
         if (is_column)
-            add_column(&range, size->depth, weights, n, a_zero);
+            ci_sum_range_add_column(&range, size->depth, weights, n, a_zero);
         if (!ci_sum_range_fits(&range))
             return CI_ERROR_OVERFLOW;
         folded[n] = (int32_t)range.bias;

@@ -7,36 +7,11 @@
 
 enum { TAPS = 9, MAX_DEPTH = INT32_MAX / 1024 };
 
-typedef struct {
-    const ci_winograd_shape_s8 *shape;
-    const void *data;
-    int32_t is_unsigned;
-    const int32_t *zero_point;
-} source;
-
-static int32_t weight(const source *from, int32_t n, int32_t tap, int32_t c) {
-    const int64_t at = ((int64_t)n * TAPS + tap) * from->shape->depth + c;
-    return ci_weight_s8(from->data, from->is_unsigned, at) - (from->zero_point ? from->zero_point[n] : 0);
-}
-
-/* The extremes of a column's sum of products, and with them those of its bias and sum. */
-static ci_sum_range_s8 range_of(const source *from, int32_t n, int32_t a_zero) {
-    ci_sum_range_s8 range = {0};
-    for (int32_t tap = 0; tap < TAPS; tap++) {
-        for (int32_t c = 0; c < from->shape->depth; c++) {
-            const int32_t value = weight(from, n, tap, c);
-            ci_sum_range_add(&range, value > 0 ? value : 0, value < 0 ? value : 0, a_zero);
-        }
-    }
-    return range;
-}
-
-int32_t ci_winograd_s8_fits(const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned,
-                            const int32_t *zero_point) {
+int32_t ci_winograd_s8_fits(const ci_winograd_shape_s8 *shape, const ci_weights_s8 *weights) {
     /* Transformed weights are at most 9 * 255 in magnitude, transformed inputs 4 * 255: both are int16. */
-    const source from = {shape, data, is_unsigned, zero_point};
     for (int32_t n = 0; n < shape->columns; n++) {
-        const ci_sum_range_s8 range = range_of(&from, n, 0);
+        ci_sum_range_s8 range = {0};
+        ci_sum_range_add_column(&range, TAPS * shape->depth, weights, n, 0);
         if (range.lowest < INT32_MIN / 4 || range.highest > INT32_MAX / 4)
             return 0;
     }
@@ -58,13 +33,15 @@ ci_status ci_winograd_s8_measure(const ci_winograd_shape_s8 *shape, int32_t *pad
 }
 
 /* 2G g (2G)^T of a 3x3 filter, with the rows of 2G (2, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 2). */
-static void transform(const source *from, int32_t n, int32_t c, int16_t *positions) {
+static void transform(const ci_weights_s8 *weights, int32_t depth, int32_t n, int32_t c, int16_t *positions) {
     static const int32_t g2[4][3] = {{2, 0, 0}, {1, 1, 1}, {1, -1, 1}, {0, 0, 2}};
-    int32_t rows[4][3];
+    const int32_t zero = ci_zero_point_at_s8(weights, n);
+    int32_t g[TAPS], rows[4][3];
+    for (int32_t tap = 0; tap < TAPS; tap++)
+        g[tap] = ci_weight_at_s8(weights, n, (int64_t)tap * depth + c) - zero;
     for (int32_t i = 0; i < 4; i++) {
         for (int32_t x = 0; x < 3; x++)
-            rows[i][x] = g2[i][0] * weight(from, n, x, c) + g2[i][1] * weight(from, n, 3 + x, c) +
-                         g2[i][2] * weight(from, n, 6 + x, c);
+            rows[i][x] = g2[i][0] * g[x] + g2[i][1] * g[3 + x] + g2[i][2] * g[6 + x];
     }
     for (int32_t i = 0; i < 4; i++) {
         for (int32_t j = 0; j < 4; j++)
@@ -73,9 +50,7 @@ static void transform(const source *from, int32_t n, int32_t c, int16_t *positio
     }
 }
 
-void ci_winograd_s8_weights(const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned,
-                            const int32_t *zero_point, void *packed) {
-    const source from = {shape, data, is_unsigned, zero_point};
+void ci_winograd_s8_weights(const ci_winograd_shape_s8 *shape, const ci_weights_s8 *weights, void *packed) {
     const int64_t width = shape->kernel->nr, pairs = (shape->depth + 1) / 2;
     memset(packed, 0,
            (size_t)(ci_round_up(shape->columns, width) * pairs * 2 * CI_WINOGRAD_POSITIONS) *
@@ -83,7 +58,7 @@ void ci_winograd_s8_weights(const ci_winograd_shape_s8 *shape, const void *data,
     for (int32_t n = 0; n < shape->columns; n++) {
         for (int32_t c = 0; c < shape->depth; c++) {
             int16_t positions[CI_WINOGRAD_POSITIONS];
-            transform(&from, n, c, positions);
+            transform(weights, shape->depth, n, c, positions);
             for (int64_t position = 0; position < CI_WINOGRAD_POSITIONS; position++) {
                 const int64_t group = (n / width * CI_WINOGRAD_POSITIONS + position) * pairs + c / 2;
                 ((int16_t *)packed)[(group * width + n % width) * 2 + c % 2] = positions[position];
@@ -92,17 +67,14 @@ void ci_winograd_s8_weights(const ci_winograd_shape_s8 *shape, const void *data,
     }
 }
 
-ci_status ci_winograd_s8_bias(const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned,
-                              const int32_t *zero_point, int32_t a_zero, const int32_t *bias,
-                              int32_t *folded) {
-    const source from = {shape, data, is_unsigned, zero_point};
+ci_status ci_winograd_s8_bias(const ci_winograd_shape_s8 *shape, const ci_weights_s8 *weights, int32_t a_zero,
+                              const int32_t *bias, int32_t *folded) {
     const int64_t padded = ci_round_up(shape->columns, shape->kernel->nr);
     for (int32_t n = 0; n < padded; n++) {
-        ci_sum_range_s8 range = {0};
-        if (n < shape->columns) {
-            range = range_of(&from, n, a_zero);
-            range.bias += bias ? bias[n] : 0;
-        }
+        const int32_t is_column = n < shape->columns;
+        ci_sum_range_s8 range = {.bias = bias && is_column ? bias[n] : 0};
+        if (is_column)
+            ci_sum_range_add_column(&range, TAPS * shape->depth, weights, n, a_zero);
         if (!ci_sum_range_fits(&range))
             return CI_ERROR_OVERFLOW;
         folded[n] = (int32_t)range.bias;

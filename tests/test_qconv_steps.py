@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+from exact_s8 import kernels_of, runnable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from placing import allowed_bits
 from planned_reference_quantised import conv as reference
 
 from conv_infer import _core
+from conv_infer.emit import quantised_winograd
 from conv_infer.errors import UnsupportedError
 from conv_infer.graph import INTERNAL, Graph, Node, TensorType
 from conv_infer.planner import plan as planning
@@ -20,15 +22,20 @@ INSTRUCTION_SETS = list(_core.isa_allowed())
 class Case:
     """A random convolution: the arrays, the node's attributes, and what it must give."""
 
-    def __init__(self, draw):
+    def __init__(self, draw, winograd=False):
+        """`winograd`: dense, 3x3, stride 1, at least 2 x 2 outputs."""
         integers = lambda low, high: draw(st.integers(low, high))  # noqa: E731
         images, height, width = integers(1, 2), integers(1, 9), integers(1, 9)
+        if winograd:
+            images, height, width = integers(1, 3), integers(4, 15), integers(4, 15)
         channels = draw(st.sampled_from([1, 2, 3, 4, 5, 8, 17, 66]))
         columns = draw(st.sampled_from([1, 2, 3, 4, 7, 16, 20, 33, 90]))
         groups = draw(st.sampled_from([1, 1, 2, 3]))
         kernel = integers(1, min(4, height)), integers(1, min(4, width))
         strides, dilations = (integers(1, 3), integers(1, 3)), (integers(1, 2), integers(1, 2))
         pads = tuple(integers(0, 2) for _ in range(4))
+        if winograd:
+            groups, kernel, strides, dilations = 1, (3, 3), (1, 1), (1, 1)
         dilations = tuple(
             1 if (taps - 1) * step + 1 > size else step
             for taps, step, size in zip(kernel, dilations, (height, width), strict=True)
@@ -49,11 +56,11 @@ class Case:
         }[zeros]
         self.bias = rng.integers(-10000, 10000, total).astype(np.int32) if draw(st.booleans()) else None
         chosen = None
-        if draw(st.booleans()):
+        if not winograd and draw(st.booleans()):
             chosen = rng.permutation(channels * groups).astype(np.int32)
             if draw(st.booleans()):
                 chosen = rng.integers(0, channels * groups, channels * groups).astype(np.int32)
-        raw = draw(st.integers(0, 4)) == 0
+        raw = not winograd and draw(st.integers(0, 4)) == 0
         depth = kernel[0] * kernel[1] * channels
         spread = 0.5 / (np.sqrt(depth) * 64) if not extremes else 0.01
         lo, hi = draw(st.sampled_from([(0, 255), (17, 200), (128, 255)]))
@@ -121,10 +128,15 @@ class Case:
         ]
         return Graph(nodes, names, ["y"], types, constants, {"": 13})
 
-    def run(self, allowed, threads=1):
-        plan = planning.build_plan(
-            self.graph(), allowed=allowed, threads=threads, max_memory=None, release=lambda array: None
+    def plan(self, allowed, threads=1, max_memory=None):
+        return planning.build_plan(
+            self.graph(), allowed=allowed, threads=threads, max_memory=max_memory, release=lambda array: None
         )
+
+    def run(self, allowed, threads=1):
+        return self.result_of(self.plan(allowed, threads), threads)
+
+    def result_of(self, plan, threads=1):
         y = np.full(self.shape, 0x55, self.dtype)
         arena, scratch = _core.Memory(plan.arena_bytes), _core.Memory(plan.scratch_bytes)
         memory = np.frombuffer(arena, np.uint8)
@@ -147,6 +159,56 @@ def test_any_geometry(isa, data):
         assert np.array_equal(case.run(allowed_bits(isa)), expected)
     assert np.array_equal(case.run(allowed_bits(isa)), expected)
     assert np.array_equal(case.run(allowed_bits(isa), threads=2), expected)
+
+
+@pytest.mark.parametrize("kernel", kernels_of("winograd_s8"), ids=lambda kernel: kernel.name)
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_winograd_gives_the_same_bits(kernel, data):
+    runnable(kernel)
+    case = Case(data.draw, winograd=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantised_winograd, "winograd_kernel", lambda *geometry: kernel)
+        for threads in (1, 2):
+            plan = case.plan(allowed_bits(), threads)
+            assert plan.steps[-1].kernel == kernel.name
+            assert plan.steps[-1].lowering.startswith("Winograd")
+            assert np.array_equal(case.result_of(plan, threads), case.expected())
+
+
+class Dense:
+    """A 3x3 convolution of stride 1 with weights that are all alike."""
+
+    def __init__(self, size, depth, columns, weight=1):
+        self.x = np.full((1, size, size, depth), 200, np.uint8)
+        self.w = np.full((columns, 3, 3, depth), weight, np.int8)
+        self.bias = self.other = None
+        self.attrs = {
+            "strides": (1, 1), "pads": (1, 1, 1, 1), "dilations": (1, 1), "groups": 1, "input_channels": None,
+            "x_zero_point": 0, "w_zero_point": 0, "scale": np.full(columns, 1e-7, np.float32), "y_zero_point": 3,
+            "lo": 0, "hi": 255, "raw": False, "add": None,
+        }  # fmt: skip
+        self.shape, self.dtype = (1, size, size, columns), U8
+
+    graph, plan, result_of, expected = Case.graph, Case.plan, Case.result_of, Case.expected
+
+    def kernel(self, isa, **options):
+        return self.plan(allowed_bits(isa), **options).steps[-1].kernel
+
+
+def test_winograd_is_taken_where_it_pays_and_is_exact():
+    if "avx2" not in INSTRUCTION_SETS:
+        pytest.skip("needs AVX2")
+    layer = Dense(14, 64, 64)
+    assert layer.kernel("avx2") == "ci_winograd_s8_3x3_avx2"
+    assert layer.kernel("avx2", max_memory=10**8).startswith("ci_gemm"), "a limit set by the caller spares memory"
+    assert Dense(14, 3, 64).kernel("avx2").startswith("ci_gemm"), "little depth"
+    deep = Dense(4, 2000, 16, weight=127)  # four times the largest sum leaves int32, the sum itself does not
+    plan = deep.plan(allowed_bits("avx2"))
+    assert plan.steps[-1].kernel.startswith("ci_gemm")
+    assert np.array_equal(deep.result_of(plan), deep.expected())
+    for isa in {"avxvnni", "avx512vnni", "amx"} & set(INSTRUCTION_SETS):
+        assert "winograd" not in layer.kernel(isa)
 
 
 def test_sums_that_may_leave_int32_are_refused():

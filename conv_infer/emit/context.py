@@ -86,9 +86,10 @@ class Weights:
 
 
 class EmitContext:
-    """Handed to every emitter. `allowed` holds the instruction sets that may be used, as bits."""
+    """Handed to every emitter. `allowed` holds the instruction sets that may be used, as bits. `spares_memory`: the
+    caller has set a limit, and larger forms of weights are not to be taken for speed."""
 
-    __slots__ = ("_release", "_views", "allowed", "graph", "program", "threads", "weights")
+    __slots__ = ("_release", "_views", "allowed", "graph", "program", "spares_memory", "threads", "weights")
 
     def __init__(
         self,
@@ -98,11 +99,13 @@ class EmitContext:
         allowed: int,
         threads: int,
         release: Callable[[np.ndarray], None],
+        spares_memory: bool = False,
     ):
         self.graph = graph
         self.allowed = allowed
         self.threads = threads
         self.weights = weights
+        self.spares_memory = spares_memory
         self.program: _core.Program | None = None
         self._views = views
         self._release = release

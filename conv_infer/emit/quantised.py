@@ -12,7 +12,7 @@ from ..errors import UnsupportedError
 from ..graph import Node
 from .context import EmitContext, StepInfo, View
 from .elementwise import broadcast, kernel_name
-from .quantised_convolution import addition_constants, require_unsigned
+from .requantise import addition_constants, require_unsigned
 
 
 def emit_quantize(ctx: EmitContext, node: Node) -> StepInfo:

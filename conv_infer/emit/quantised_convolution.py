@@ -1,4 +1,5 @@
-"""Emits int8 convolutions as GEMMs: kernel, panels, depth tables, packed weights."""
+"""Emits int8 convolutions: in Winograd's form where that is faster, else as GEMMs: kernel, panels, depth tables, packed
+weights."""
 
 from __future__ import annotations
 
@@ -12,8 +13,10 @@ from ..planner.depth_runs import DepthRuns
 from ..planner.lowering import IN_PLACE
 from ..planner.quantised_tiling import choose_kernel
 from ..planner.tiling import FLOAT_BYTES, plan_rows
-from .context import NO_BUFFER, EmitContext, StepInfo, View
+from .context import NO_BUFFER, EmitContext, StepInfo
 from .convolution import Geometry, depth_tables, in_the_image
+from .quantised_winograd import emit_winograd
+from .requantise import element_offsets, requantise_of, require_unsigned, scales_of, zero_points_of
 
 WIDEST_SKIP = 1.5  # computed windows for each one wanted, at most, where that makes all of them evenly spaced
 
@@ -26,6 +29,12 @@ def emit_qconv(ctx: EmitContext, node: Node) -> StepInfo:
     require_unsigned(node, source, other, *(() if node.attrs["raw"] else (output,)))
     weights = ctx.constant(node.inputs[1])
     geometry = Geometry(weights, node.attrs["groups"], output.shape)
+    return emit_winograd(ctx, node, geometry) or emit_gemm(ctx, node, geometry)
+
+
+def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
+    """QConv as a GEMM over output pixels."""
+    source, output, other = ctx.view(node.inputs[0]), ctx.view(node.outputs[0]), ctx.optional_view(node, 3)
     windows = in_the_image(ctx, node, source, geometry)
     tables, group_offsets = depth_tables(node, geometry, windows.tap_strides)
     kernel, covers = choose_kernel(
@@ -77,13 +86,6 @@ def emit_qconv(ctx: EmitContext, node: Node) -> StepInfo:
     )
 
 
-def require_unsigned(node: Node, *views: View | None) -> None:
-    """Quantised tensors are stored as unsigned bytes: see passes/store_unsigned.py."""
-    for view in views:
-        if view is not None and view.dtype != np.uint8:
-            raise UnsupportedError(f"node '{node.label}' ({node.op}): a tensor is {view.dtype}; only uint8 is planned")
-
-
 def windows_in_a_row(kernel: _core.Kernel, geometry: Geometry, strides: tuple[int, int, int]) -> int:
     """How many windows to compute in each row. Tiles of matrix registers are loaded by one stride: where windows of
     consecutive rows follow one another evenly once some more of each row are computed, that beats gathering them."""
@@ -92,48 +94,6 @@ def windows_in_a_row(kernel: _core.Kernel, geometry: Geometry, strides: tuple[in
         return geometry.width
     count = row // pixel
     return count if geometry.width <= count <= WIDEST_SKIP * geometry.width else geometry.width
-
-
-def requantise_of(node: Node) -> _core.Requantise:
-    """The epilogue's parameters but for the scales; of a residual, as onnxruntime's QLinearAdd folds them:
-    rint(fma(q, ra, fma(other, rb, c))) with ra = y_scale / sum_scale, rb = other_scale / sum_scale and
-    c = sum_zero_point - fma(ra, y_zero_point, rb * other_zero_point), in float32."""
-    attrs = node.attrs
-    if attrs["raw"]:
-        return _core.Requantise()
-    way = _core.Requantise(
-        scale=np.zeros(1, np.float32), zero_point=attrs["y_zero_point"], minimum=attrs["lo"], maximum=attrs["hi"]
-    )
-    if attrs["add"] is not None:
-        y_scale, other_scale, other_zero, sum_scale, sum_zero, minimum, maximum = attrs["add"]
-        origin, other_origin, sum_origin = attrs.get("origins", (0, 0, 0))
-        folded = addition_constants(
-            (y_scale, attrs["y_zero_point"] - origin),
-            (other_scale, other_zero - other_origin),
-            (sum_scale, sum_zero - sum_origin),
-        )
-        way.add(
-            None,
-            None,
-            scale=folded[0],
-            data_scale=folded[1],
-            constant=folded[2],
-            origin=origin,
-            data_origin=other_origin,
-            out_origin=sum_origin,
-            minimum=minimum,
-            maximum=maximum,
-        )
-    return way
-
-
-def addition_constants(
-    a: tuple[float, int], b: tuple[float, int], y: tuple[float, int]
-) -> tuple[np.float32, np.float32, np.float32]:
-    """(ra, rb, c) of an addition of quantised tensors, each given as (scale, zero point): see `requantise_of`."""
-    ra, rb = np.float32(a[0]) / np.float32(y[0]), np.float32(b[0]) / np.float32(y[0])
-    inner = _core.fused_multiply_add(ra, a[1], rb * np.float32(b[1]))
-    return ra, rb, np.float32(y[1]) - np.float32(inner)
 
 
 class PackedGroups:
@@ -262,13 +222,7 @@ def byte_weights(
     """One group's weights in the order of the runs, read from the model's array wherever it lies."""
     part = weights[columns]
     zeros = None if zero_points is None else zero_points[columns]
-    strides = part.strides[1:]
-    offsets = np.zeros((1, 1, 1), np.int64)
-    for axis, stride in enumerate(strides):
-        shape = [1, 1, 1]
-        shape[axis] = part.shape[1 + axis]
-        offsets = offsets + np.arange(part.shape[1 + axis]).reshape(shape) * stride
-    offsets = offsets.reshape(-1)
+    offsets = element_offsets(part)
     if not runs.has_gaps:
         ordered = offsets[runs.order].astype(np.int32)
         in_order = np.array_equal(ordered, np.arange(len(ordered)))
@@ -285,13 +239,3 @@ def byte_weights(
 def sums_of(kernel: _core.Kernel, runs: DepthRuns) -> _core.ByteWeights:
     """A panel of one column of ones: its products are the sums of A."""
     return _core.ByteWeights(kernel, np.ones((1, len(runs.order)), np.int8), runs.lengths)
-
-
-def zero_points_of(node: Node, columns: int) -> np.ndarray | None:
-    """The weights' zero points, int32 [columns]; None where all are 0."""
-    zeros = np.asarray(node.attrs["w_zero_point"], np.int32)
-    return np.ascontiguousarray(np.broadcast_to(zeros, columns)) if zeros.any() else None
-
-
-def scales_of(node: Node, columns: int) -> np.ndarray:
-    return np.broadcast_to(np.asarray(node.attrs["scale"], np.float32), columns)

@@ -129,7 +129,7 @@ def build_plan(
         for name, _ in sorted(plan.slots.items(), key=lambda item: item[1])
     ]
     weights = Weights()
-    context = EmitContext(graph, plan.views, weights, allowed, threads, release)
+    context = EmitContext(graph, plan.views, weights, allowed, threads, release, max_memory is not None)
     emit_nodes(plan, storage, context)
     plan.weights_bytes = weights.nbytes
     programs = [segment for segment in plan.segments if isinstance(segment, _core.Program)]

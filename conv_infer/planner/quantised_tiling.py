@@ -1,4 +1,4 @@
-"""Which int8 GEMM kernel a convolution gets. The cost model behind the choice is here."""
+"""Which int8 kernel a convolution gets, GEMM or Winograd. The cost model behind the choice is here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import _core
 from .depth_runs import DepthRuns, cover
+from .tiling import TASKS_PER_THREAD, RowPlan
 
 # Cycles, fitted to measurements.
 TILE_PRODUCT = 16.0  # of two tiles, whatever their rows
@@ -16,6 +17,10 @@ TILE_CALL = 250.0  # configuring and releasing the tile registers, and the last 
 VECTOR_PRODUCT = 0.55
 VECTOR_EPILOGUE = 2.5
 VECTOR_CALL = 60.0
+# Of Winograd's form, in multiply-adds of one position of a tile, fitted to measurements:
+PATCH_PRODUCTS = 5.0  # of transforming an input channel
+OUTPUT_PRODUCTS = 5.0  # of transforming an output channel back, and requantising it
+TILES_OF_A_TASK = 16  # at least, for the weights to be read for
 
 
 @lru_cache(maxsize=8)
@@ -52,3 +57,41 @@ def choose_kernel(
         options.append((total, kernel, covers))
     _, kernel, covers = min(options, key=lambda option: option[0])
     return kernel, covers
+
+
+@lru_cache(maxsize=1)
+def winograd_kernels() -> dict[str, _core.Kernel]:
+    """By instruction set."""
+    return {kernel.isa: kernel for kernel in _core.kernels() if kernel.operation == "winograd_s8"}
+
+
+def winograd_kernel(outputs: tuple[int, int, int], depth: int, columns: int, allowed: int) -> _core.Kernel | None:
+    """The Winograd kernel for a 3x3 convolution of stride 1, None where the direct form is predicted to be as fast:
+    always where the best GEMM kernel has an instruction for products of bytes. `outputs` are images, height, width."""
+    gemm = kernels_of(allowed)
+    kernel = next(
+        (kernel for kernel in _core.kernels() if kernel.operation == "winograd_s8" and kernel.isa == gemm[0].isa), None
+    )
+    if kernel is None or len(gemm) > 1:
+        return None
+    images, height, width = outputs
+    tiles = images * -(-height // 2) * -(-width // 2)
+    padded_depth, padded_columns = -(-depth // kernel.nr) * kernel.nr, -(-columns // kernel.nr) * kernel.nr
+    direct = images * height * width * columns * depth * 9
+    each = padded_columns * depth + PATCH_PRODUCTS * padded_depth + OUTPUT_PRODUCTS * padded_columns
+    winograd = tiles * 16 * each
+    return kernel if winograd < direct else None
+
+
+def plan_tiles(kernel: _core.Kernel, shape: tuple[int, ...], threads: int) -> RowPlan:
+    """How tiles and panels are dealt out. A task transforms the patches of its tiles, so panels are shared out only
+    where there are too few tiles."""
+    images, height, width, columns = shape
+    tiles = images * -(-height // 2) * -(-width // 2)
+    panels = -(-columns // kernel.nr)
+    if threads == 1:
+        return RowPlan(tiles, panels)
+    wanted = threads * TASKS_PER_THREAD
+    tile_tasks = max(1, min(wanted, tiles // TILES_OF_A_TASK))
+    panel_tasks = min(panels, -(-wanted // tile_tasks))
+    return RowPlan(-(-tiles // tile_tasks), -(-panels // panel_tasks))

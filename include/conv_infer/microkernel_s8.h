@@ -56,7 +56,7 @@ typedef struct {
     int32_t zero_point;
     int32_t minimum, maximum; /* of the output: 0 <= minimum <= maximum <= 255 */
     int32_t flip; /* each byte is XORed with it when it is stored: 0, or 0x80 for plain int8 in memory */
-    ci_residual_s8 residual; /* GEMM only */
+    ci_residual_s8 residual; /* GEMM and Winograd only */
 } ci_requantise;
 
 enum { CI_ROW_SKIPPED = INT32_MIN }; /* as a c_row: the row is computed, but not stored */
@@ -149,10 +149,12 @@ typedef struct {
     const int32_t *bias;
     uint8_t *c;
     const int32_t *c_tile;   /* [tiles] offset of the first of the four outputs */
-    const uint8_t *c_extent; /* [tiles] bit 0: the right outputs exist; bit 1: the lower ones do */
+    const uint8_t *c_stored; /* [tiles] bit 2 * y + x: output (y, x) is stored */
     int64_t c_row_stride, c_pixel_stride;
-    ci_requantise requantise; /* with a rule, without residual */
-    void *scratch;            /* ci_winograd_s8_scratch_bytes(), aligned to 64 bytes */
+    ci_requantise requantise; /* with a rule; residual.row is [tiles] like c_tile, and all four of a tile's
+                                 residuals are read */
+    int64_t residual_row_stride, residual_pixel_stride;
+    void *scratch; /* ci_winograd_s8_scratch_bytes(), aligned to 64 bytes */
 } ci_winograd_s8_args;
 
 typedef void ci_winograd_s8_fn(const ci_winograd_s8_args *args);

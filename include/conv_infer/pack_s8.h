@@ -113,26 +113,22 @@ ci_status ci_depthwise_s8_bias(const ci_depthwise_shape_s8 *shape, const void *d
 /* 32-bit values of each channel in the kernel's order, [padded_channels], zero beyond the last channel. */
 void ci_depthwise_s8_columns(const ci_depthwise_shape_s8 *shape, const void *values, void *padded);
 
-/* Winograd: int8 (or uint8 less zero points) weights OHWI, element (n, tap, c) at data[(n * 9 + tap) * depth
- * + c]. */
+/* Winograd: the weights' depth is that of a window, element (tap, c) being number tap * depth + c. */
 typedef struct {
     const ci_kernel *kernel; /* a winograd_s8 */
-    int32_t columns, depth;
+    int32_t columns, depth;  /* output and input channels */
 } ci_winograd_shape_s8;
 
 /* Whether no image can bring four times a sum out of int32, and the transformed weights fit int16. */
-int32_t ci_winograd_s8_fits(const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned,
-                            const int32_t *zero_point);
+int32_t ci_winograd_s8_fits(const ci_winograd_shape_s8 *shape, const ci_weights_s8 *weights);
 
 ci_status ci_winograd_s8_measure(const ci_winograd_shape_s8 *shape, int32_t *padded_columns,
                                  int64_t *weight_bytes, int64_t *scratch_bytes);
-void ci_winograd_s8_weights(const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned,
-                            const int32_t *zero_point, void *packed);
+void ci_winograd_s8_weights(const ci_winograd_shape_s8 *shape, const ci_weights_s8 *weights, void *packed);
 
 /* bias[n] - a_zero * sum of the column's weights, [padded_columns]; CI_ERROR_OVERFLOW as above. */
-ci_status ci_winograd_s8_bias(const ci_winograd_shape_s8 *shape, const void *data, int32_t is_unsigned,
-                              const int32_t *zero_point, int32_t a_zero, const int32_t *bias,
-                              int32_t *folded);
+ci_status ci_winograd_s8_bias(const ci_winograd_shape_s8 *shape, const ci_weights_s8 *weights, int32_t a_zero,
+                              const int32_t *bias, int32_t *folded);
 
 #ifdef __cplusplus
 }

@@ -45,12 +45,7 @@ static CI_NOINLINE void store_rows_generally(const ci_gemm_s8_args *args, int32_
     const ci_requantise *requantise = &args->requantise;
     const int32_t width = vectors * VI_LANES;
     const vi zero = vi_set1(0);
-    s8_range range = s8_range_of(requantise);
-    if (requantise->residual.data) {
-        range.zero_point = vi_set1_16(requantise->residual.out_origin);
-        range.minimum = vb_set1(requantise->residual.minimum);
-        range.maximum = vb_set1(requantise->residual.maximum);
-    }
+    const s8_range range = s8_stored_range_of(requantise);
     for (int32_t row = first; row < first + rows; row++, sums += width) {
         if (args->c_row[row] == CI_ROW_SKIPPED)
             continue;

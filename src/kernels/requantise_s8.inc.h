@@ -16,6 +16,17 @@ CI_INLINE s8_range s8_range_of(const ci_requantise *requantise) {
     return range;
 }
 
+/* The same of what is stored in the end, which is another tensor where a residual is added. */
+CI_INLINE s8_range s8_stored_range_of(const ci_requantise *requantise) {
+    s8_range range = s8_range_of(requantise);
+    if (requantise->residual.data) {
+        range.zero_point = vi_set1_16(requantise->residual.out_origin);
+        range.minimum = vb_set1(requantise->residual.minimum);
+        range.maximum = vb_set1(requantise->residual.maximum);
+    }
+    return range;
+}
+
 /* Where the scaled sum leaves int32, it becomes the least int32: right downwards, where bytes saturate, and
  * wrong upwards. A scale below 1 cannot bring it so far; others need the bound, which is far outside of any
  * byte. */

@@ -65,8 +65,12 @@ CI_INLINE void multiply(const int rows, const int16_t *patch, int64_t patch_step
     CI_UNROLL
     for (int r = 0; r < rows; r++)
         row[r] = patch + r * patch_step;
+    const int64_t next_position = (int64_t)pairs * 2 * WIDTH; /* whose weights are drawn near meanwhile */
     for (int64_t pair = 0; pair < pairs; pair++, b += 2 * WIDTH) {
         const vi first = vi_load(b), second = vi_load(b + WIDTH);
+        CI_PREFETCH_L2(b + next_position);
+        if (VI_LANES > 8)
+            CI_PREFETCH_L2(b + next_position + WIDTH);
         CI_UNROLL
         for (int r = 0; r < rows; r++) {
             const vi two = vi_broadcast_4((const uint8_t *)(row[r] + 2 * pair));
@@ -131,9 +135,23 @@ CI_INLINE void transform_back(const int32_t *m, int64_t position, vi bias, vi *o
     }
 }
 
+CI_INLINE void add_residual(const ci_winograd_s8_args *args, int32_t tile, int32_t column, int32_t columns,
+                            vi outputs[2][4]) {
+    const ci_residual_s8 *residual = &args->requantise.residual;
+    const uint8_t *data = residual->data + residual->row[tile] + column;
+    CI_UNROLL
+    for (int i = 0; i < 4; i++) {
+        const uint8_t *from = data + i / 2 * args->residual_row_stride + i % 2 * args->residual_pixel_stride;
+        outputs[0][i] = s8_add_residual(outputs[0][i], &args->requantise, from, columns);
+        if (columns > VI_LANES)
+            outputs[1][i] =
+                s8_add_residual(outputs[1][i], &args->requantise, from + VI_LANES, columns - VI_LANES);
+    }
+}
+
 static void finish_panel(const ci_winograd_s8_args *args, const layout *l, const int32_t *sums,
                          int32_t column) {
-    const s8_range range = s8_range_of(&args->requantise);
+    const s8_range range = s8_stored_range_of(&args->requantise);
     const int32_t columns = args->columns - column < WIDTH ? args->columns - column : WIDTH;
     const vi bias[2] = {vi_load(args->bias + column), vi_load(args->bias + column + VI_LANES)};
     for (int32_t tile = 0; tile < args->tiles; tile++) {
@@ -145,16 +163,19 @@ static void finish_panel(const ci_winograd_s8_args *args, const layout *l, const
             outputs[0][i] = s8_rounded(outputs[0][i], &args->requantise, column);
             outputs[1][i] = s8_rounded(outputs[1][i], &args->requantise, column + VI_LANES);
         }
+        if (args->requantise.residual.data)
+            add_residual(args, tile, column, columns, outputs);
         uint8_t *c = args->c + args->c_tile[tile] + column;
-        const int32_t has_right = args->c_extent[tile] & 1, has_lower = args->c_extent[tile] & 2;
+        const int32_t stored = args->c_stored[tile];
         const vb upper = s8_finish(outputs[0][0], outputs[1][0], outputs[0][1], outputs[1][1], &range);
         const vb lower = s8_finish(outputs[0][2], outputs[1][2], outputs[0][3], outputs[1][3], &range);
-        vb_store_part(c, upper, 2, 0, columns);
-        if (has_right)
+        if (stored & 1)
+            vb_store_part(c, upper, 2, 0, columns);
+        if (stored & 2)
             vb_store_part(c + args->c_pixel_stride, upper, 2, 1, columns);
-        if (has_lower)
+        if (stored & 4)
             vb_store_part(c + args->c_row_stride, lower, 2, 0, columns);
-        if (has_lower && has_right)
+        if (stored & 8)
             vb_store_part(c + args->c_row_stride + args->c_pixel_stride, lower, 2, 1, columns);
     }
 }

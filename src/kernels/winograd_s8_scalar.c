@@ -49,10 +49,15 @@ static void transform_back(const uint32_t *m, uint32_t *outputs) {
 
 static void finish(const ci_winograd_s8_args *args, int32_t tile, int32_t column, const uint32_t *outputs) {
     for (int32_t i = 0; i < 4; i++) {
-        if ((i % 2 && !(args->c_extent[tile] & 1)) || (i / 2 && !(args->c_extent[tile] & 2)))
+        if (!(args->c_stored[tile] >> i & 1))
             continue;
         const int32_t sum = (int32_t)outputs[i] / 4 + args->bias[column];
-        const int32_t q = ci_requantise_sum(&args->requantise, column, sum);
+        int32_t q = ci_requantise_sum(&args->requantise, column, sum);
+        const ci_residual_s8 *residual = &args->requantise.residual;
+        if (residual->data)
+            q = ci_add_residual(residual, q,
+                                residual->data[residual->row[tile] + i / 2 * args->residual_row_stride +
+                                               i % 2 * args->residual_pixel_stride + column]);
         args->c[args->c_tile[tile] + i / 2 * args->c_row_stride + i % 2 * args->c_pixel_stride + column] =
             (uint8_t)(q ^ args->requantise.flip);
     }

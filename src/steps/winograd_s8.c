@@ -1,0 +1,187 @@
+/* int8 convolution by Winograd's F(2x2, 3x3).
+ *
+ * Tiles of 2x2 outputs are numbered row by row through all images. Where the height or width is odd, the last
+ * tiles begin one pixel earlier, so that every patch lies in the padded image; what they compute for the
+ * second time is not stored again: a residual may lie where the output goes. */
+#include "steps/winograd_s8.h"
+
+#include "conv_infer/pack_s8.h"
+
+enum { TILE = 2, PATCH = 4, UPPER = 3, LOWER = 12, LEFT = 5, RIGHT = 10 /* outputs stored, as bits */ };
+
+typedef struct {
+    ci_winograd_s8 conv;
+    int64_t tiles, panel_bytes;
+    int32_t tile_rows, tile_columns, column_tasks;
+} params;
+
+typedef struct {
+    int32_t a[CI_WINOGRAD_S8_TILES], c[CI_WINOGRAD_S8_TILES], residual[CI_WINOGRAD_S8_TILES];
+    uint8_t stored[CI_WINOGRAD_S8_TILES];
+} tile_tables;
+
+/* Where a tile's first output lies, and which of its outputs are stored. */
+typedef struct {
+    int64_t image;
+    int32_t y, x, stored;
+} place;
+
+static place place_of(const params *p, int64_t tile) {
+    const ci_winograd_s8 *conv = &p->conv;
+    place at = {.stored = UPPER | LOWER};
+    at.x = (int32_t)(tile % p->tile_columns) * TILE;
+    at.y = (int32_t)(tile / p->tile_columns % p->tile_rows) * TILE;
+    at.image = tile / p->tile_columns / p->tile_rows;
+    if (at.x == conv->width - 1) {
+        at.x--;
+        at.stored &= RIGHT;
+    }
+    if (at.y == conv->height - 1) {
+        at.y--;
+        at.stored &= LOWER;
+    }
+    return at;
+}
+
+static int64_t offset_of(const place *at, ci_row_strides strides) {
+    return at->image * strides.image + at->y * strides.row + at->x * strides.pixel;
+}
+
+static void fill_tables(const params *p, int64_t first, int32_t tiles, tile_tables *tables) {
+    const ci_winograd_s8 *conv = &p->conv;
+    const place origin = place_of(p, first);
+    for (int32_t index = 0; index < tiles; index++) {
+        const place at = place_of(p, first + index);
+        const place moved = {at.image - origin.image, at.y - origin.y, at.x - origin.x, 0};
+        tables->a[index] = (int32_t)offset_of(&moved, conv->input_strides);
+        tables->c[index] = (int32_t)offset_of(&moved, conv->output_strides);
+        tables->residual[index] = (int32_t)offset_of(&moved, conv->residual_strides);
+        tables->stored[index] = (uint8_t)at.stored;
+    }
+}
+
+/* `columns` from `column` on, of up to CI_WINOGRAD_S8_TILES tiles. */
+static void run_tiles(const params *p, const ci_run *run, int64_t first, int32_t tiles, int32_t column,
+                      int32_t columns) {
+    const ci_winograd_s8 *conv = &p->conv;
+    tile_tables tables;
+    fill_tables(p, first, tiles, &tables);
+    const place origin = place_of(p, first);
+    const uint8_t *residual = ci_address(run, conv->residual);
+    const int32_t *bias = ci_address(run, conv->bias);
+    const float *scale = ci_address(run, conv->scale);
+    ci_winograd_s8_args args = {
+        .tiles = tiles,
+        .depth = conv->depth,
+        .columns = columns,
+        .a = (const uint8_t *)ci_address(run, conv->input) + offset_of(&origin, conv->input_strides),
+        .a_tile = tables.a,
+        .a_row_stride = conv->input_strides.row,
+        .a_pixel_stride = conv->input_strides.pixel,
+        .b = (const char *)ci_address(run, conv->weights) + column / conv->kernel->nr * p->panel_bytes,
+        .bias = bias + column,
+        .c = (uint8_t *)ci_address(run, conv->output) + offset_of(&origin, conv->output_strides) + column,
+        .c_tile = tables.c,
+        .c_stored = tables.stored,
+        .c_row_stride = conv->output_strides.row,
+        .c_pixel_stride = conv->output_strides.pixel,
+        .requantise = conv->requantise,
+        .residual_row_stride = conv->residual_strides.row,
+        .residual_pixel_stride = conv->residual_strides.pixel,
+        .scratch = run->scratch,
+    };
+    args.requantise.scale = scale + column;
+    args.requantise.residual.row = tables.residual;
+    args.requantise.residual.data =
+        residual ? residual + offset_of(&origin, conv->residual_strides) + column : NULL;
+    ((ci_winograd_s8_fn *)conv->kernel->function)(&args);
+}
+
+static void task(const void *data, const ci_run *run, int32_t task) {
+    const params *p = data;
+    const ci_winograd_s8 *conv = &p->conv;
+    const int32_t column = task % p->column_tasks * conv->columns_per_task;
+    const int32_t columns =
+        conv->columns - column < conv->columns_per_task ? conv->columns - column : conv->columns_per_task;
+    const int64_t begin = (int64_t)(task / p->column_tasks) * conv->tiles_per_task;
+    const int64_t end = p->tiles - begin < conv->tiles_per_task ? p->tiles : begin + conv->tiles_per_task;
+    /* Calls of nearly equal size: a last one of few tiles would read the weights for little. */
+    const int64_t calls = (end - begin + CI_WINOGRAD_S8_TILES - 1) / CI_WINOGRAD_S8_TILES;
+    for (int64_t call = 0; call < calls; call++) {
+        const int64_t first = begin + (end - begin) * call / calls;
+        const int64_t next = begin + (end - begin) * (call + 1) / calls;
+        run_tiles(p, run, first, (int32_t)(next - first), column, columns);
+    }
+}
+
+static ci_status check_image(const ci_program *program, const ci_winograd_s8 *conv, ci_ref ref,
+                             ci_row_strides strides, int32_t more, int64_t channels) {
+    const int64_t shape[4] = {conv->images, (int64_t)conv->height + more, (int64_t)conv->width + more,
+                              channels};
+    const int64_t along[4] = {strides.image, strides.row, strides.pixel, 1};
+    return ci_program_check_view(program, ref, 4, shape, along, 1);
+}
+
+static int64_t magnitude(int64_t value) {
+    return value < 0 ? -value : value;
+}
+
+/* Whether the offsets within one call's tiles fit 31 bits. */
+static int tiles_fit(const ci_winograd_s8 *conv, ci_row_strides strides) {
+    const int64_t limit = INT32_MAX / 8, height = conv->height, width = conv->width;
+    const int64_t rows = (CI_WINOGRAD_S8_TILES / ((width + 1) / TILE) + 2) * TILE;
+    const int64_t images = conv->images < CI_WINOGRAD_S8_TILES ? conv->images : CI_WINOGRAD_S8_TILES;
+    return magnitude(strides.pixel) <= limit / width &&
+           magnitude(strides.row) <= limit / (rows < height ? rows : height) &&
+           magnitude(strides.image) <= limit / images;
+}
+
+static int is_legal(const ci_winograd_s8 *conv) {
+    const ci_requantise *way = &conv->requantise;
+    const ci_residual_s8 *residual = &way->residual;
+    return conv->kernel && conv->kernel->operation == CI_OPERATION_winograd_s8 && conv->images >= 1 &&
+           conv->height >= TILE && conv->width >= TILE && conv->tiles_per_task >= 1 &&
+           conv->columns_per_task >= 1 && conv->columns_per_task % conv->kernel->nr == 0 &&
+           way->rule == CI_REQUANTISE_SCALE && 0 <= way->minimum && way->minimum <= way->maximum &&
+           way->maximum <= 255 && 0 <= way->zero_point && way->zero_point <= 255 &&
+           (way->flip == 0 || way->flip == 0x80) && 0 <= residual->minimum &&
+           residual->minimum <= residual->maximum && residual->maximum <= 255;
+}
+
+ci_status ci_add_winograd_s8(ci_program *program, const ci_winograd_s8 *conv) {
+    if (!is_legal(conv))
+        return CI_ERROR_ARGUMENT;
+    params p = {.conv = *conv};
+    const ci_winograd_shape_s8 shape = {conv->kernel, conv->columns, conv->depth};
+    int32_t padded_columns;
+    int64_t weight_bytes, scratch_bytes;
+    ci_status status = ci_winograd_s8_measure(&shape, &padded_columns, &weight_bytes, &scratch_bytes);
+    if (status == CI_OK)
+        status = ci_program_check(program, conv->weights, weight_bytes);
+    if (status == CI_OK)
+        status = ci_program_check(program, conv->bias, padded_columns * (int64_t)sizeof(int32_t));
+    if (status == CI_OK)
+        status = ci_program_check(program, conv->scale, padded_columns * (int64_t)sizeof(float));
+    if (status == CI_OK)
+        status = check_image(program, conv, conv->input, conv->input_strides, PATCH - TILE,
+                             conv->depth + (int64_t)CI_DEPTHWISE_S8_SLACK);
+    if (status == CI_OK)
+        status = check_image(program, conv, conv->output, conv->output_strides, 0, conv->columns);
+    if (status == CI_OK && conv->residual.slot != CI_SLOT_NONE)
+        status = check_image(program, conv, conv->residual, conv->residual_strides, 0, conv->columns);
+    if (status != CI_OK)
+        return status;
+    p.tile_rows = (conv->height - 1) / TILE + 1;
+    p.tile_columns = (conv->width - 1) / TILE + 1;
+    p.column_tasks = (conv->columns - 1) / conv->columns_per_task + 1;
+    p.panel_bytes = weight_bytes / (padded_columns / conv->kernel->nr);
+    if (!tiles_fit(conv, conv->input_strides) || !tiles_fit(conv, conv->output_strides) ||
+        (conv->residual.slot != CI_SLOT_NONE && !tiles_fit(conv, conv->residual_strides)) ||
+        p.tile_rows > INT32_MAX / p.tile_columns / conv->images)
+        return CI_ERROR_OVERFLOW;
+    p.tiles = (int64_t)conv->images * p.tile_rows * p.tile_columns;
+    const int64_t tile_tasks = (p.tiles - 1) / conv->tiles_per_task + 1;
+    if (tile_tasks > INT32_MAX / p.column_tasks)
+        return CI_ERROR_OVERFLOW;
+    return ci_program_add(program, task, &p, sizeof p, (int32_t)tile_tasks * p.column_tasks, scratch_bytes);
+}
