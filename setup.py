@@ -169,7 +169,7 @@ class BuildExtension(build_ext):
                 return False
 
 
-limited_api = enabled("CONV_INFER_LIMITED_API", False) and not sysconfig.get_config_var("Py_GIL_DISABLED")
+limited_api = enabled("CONV_INFER_LIMITED_API", True) and not sysconfig.get_config_var("Py_GIL_DISABLED")
 extension = Extension(
     "conv_infer._core",
     ["conv_infer/_core.pyx"],
