@@ -92,7 +92,7 @@ typedef struct {
 
 static registers cpuid(unsigned leaf, unsigned subleaf) {
     registers r = {0, 0, 0, 0};
-    if (__get_cpuid_max(0, NULL) >= leaf)
+    if ((unsigned)__get_cpuid_max(0, NULL) >= leaf)
         __cpuid_count(leaf, subleaf, r.a, r.b, r.c, r.d);
     return r;
 }
