@@ -3,6 +3,9 @@
 cdef extern from "conv_infer/lowering.h":
     ctypedef enum ci_lowering_form:
         CI_LOWERING_COUNT
+    ctypedef enum ci_framing:
+        CI_FRAME_COPIED
+        CI_FRAME_PRESENT
     ctypedef enum ci_element:
         CI_ELEMENT_COUNT
     ctypedef struct ci_lowering:
@@ -12,7 +15,7 @@ cdef extern from "conv_infer/lowering.h":
     ctypedef struct ci_pixels:
         const void *pixels
         int64_t row_bytes, pixel_bytes
-        int32_t element_bytes
+        int32_t element_bytes, flip
         const void *pad
     ctypedef struct ci_lowered:
         const void *a
@@ -22,7 +25,7 @@ cdef extern from "conv_infer/lowering.h":
     const char *ci_lowering_name(ci_lowering_form form)
     ci_status ci_lowering_plan(
         ci_lowering_form form, int32_t height, int32_t width, int32_t channels, const ci_window *window, int32_t strip,
-        int32_t is_framed, ci_lowering *plan,
+        ci_framing framing, ci_lowering *plan,
     )
     int64_t ci_lowering_buffer_bytes(const ci_lowering *plan, int32_t element_bytes)
     ci_status ci_lowering_fill(
@@ -48,6 +51,13 @@ cdef extern from "conv_infer/conv2d.h":
         int32_t threads
         int32_t is_packed
         uint32_t allowed
+    ctypedef struct ci_conv2d_s8_args:
+        ci_convolve_s8_args convolution
+        ci_lowering_form form
+        int32_t strip
+        int32_t is_packed
+    ci_status ci_conv2d_s8_scratch_bytes(const ci_conv2d_s8_args *args, int64_t *bytes)
+    ci_status ci_conv2d_s8(const ci_conv2d_s8_args *args, void *scratch, int64_t scratch_bytes) nogil
     ci_status ci_conv2d_scratch_bytes(const ci_conv2d_args *args, int64_t *bytes)
     ci_status ci_conv2d(const ci_conv2d_args *args, void *scratch, int64_t scratch_bytes) nogil
 
@@ -74,7 +84,7 @@ cdef class LoweringPlan:
         check(
             ci_lowering_plan(
                 <ci_lowering_form><int>lowering_forms().index(form), size[0], size[1], size[2], &window, strip,
-                is_framed, &self.plan,
+                CI_FRAME_PRESENT if is_framed else CI_FRAME_COPIED, &self.plan,
             ),
             f"lowering {form}",
         )
@@ -135,7 +145,7 @@ cdef class LoweringPlan:
                 ):
                     raise ValueError("the image is not the one that was planned for")
                 pixels.pixels, pixels.row_bytes, pixels.pixel_bytes = source.buf, source.strides[0], source.strides[1]
-                pixels.element_bytes, pixels.pad = source.itemsize, &zero
+                pixels.element_bytes, pixels.flip, pixels.pad = source.itemsize, 0, &zero
                 check(
                     ci_lowering_fill(&self.plan, gemm, &pixels, target.buf, target.len, &lowered), "filling the buffer"
                 )
@@ -237,3 +247,23 @@ cdef class Conv2d:
             status = ci_conv2d(&self.args, self.scratch.data, self.scratch.nbytes)
         check(status, f"conv2d, lowering {self.form}")
         self.args.is_packed = 1
+
+
+def conv2d_s8(input, filter, bias, output, dict quantisation, stride, pad, dilation, int groups, uint32_t allowed,
+              str form, int strip, scratch=None, bint is_packed=False):
+    """As convolve_s8, by a form of lowering; `is_packed`: the scratch has the weights from an earlier call."""
+    cdef ci_conv2d_s8_args args
+    args.convolution = convolution_of(input, filter, bias, output, quantisation, stride, pad, dilation, groups, allowed)
+    args.form, args.strip = <ci_lowering_form><int>lowering_forms().index(form), strip
+    args.is_packed = is_packed
+    cdef int64_t needed = 0
+    cdef void *memory = data_of(scratch)
+    cdef int64_t memory_bytes = 0 if scratch is None else scratch.nbytes
+    cdef ci_status status
+    if scratch is None:
+        check_operator(ci_conv2d_s8_scratch_bytes(&args, &needed), f"conv2d_s8, lowering {form}")
+    else:
+        with nogil:
+            status = ci_conv2d_s8(&args, memory, memory_bytes)
+        check_operator(status, f"conv2d_s8, lowering {form}")
+    return needed

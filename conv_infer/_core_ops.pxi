@@ -119,9 +119,9 @@ cdef ci_quantisation_s8 quantisation_of(dict quantisation) except *:
     return result
 
 
-def convolve_s8(input, filter, bias, output, dict quantisation, stride, pad, dilation, int groups, uint32_t allowed,
-                scratch=None):
-    """Returns the scratch bytes needed where `scratch` is None; else computes `output`."""
+cdef ci_convolve_s8_args convolution_of(
+    input, filter, bias, output, dict quantisation, stride, pad, dilation, int groups, uint32_t allowed
+) except *:
     cdef ci_convolve_s8_args args
     args.input, args.filter = <const int8_t *>data_of(input), <const int8_t *>data_of(filter)
     args.bias, args.output = <const int32_t *>data_of(bias), <int8_t *>data_of(output)
@@ -133,6 +133,14 @@ def convolve_s8(input, filter, bias, output, dict quantisation, stride, pad, dil
     args.pad_y, args.pad_x = pad
     args.dilation_y, args.dilation_x = dilation
     args.groups, args.allowed = groups, allowed
+    return args
+
+
+def convolve_s8(input, filter, bias, output, dict quantisation, stride, pad, dilation, int groups, uint32_t allowed,
+                scratch=None):
+    """Returns the scratch bytes needed where `scratch` is None; else computes `output`."""
+    cdef ci_convolve_s8_args args = convolution_of(
+        input, filter, bias, output, quantisation, stride, pad, dilation, groups, allowed)
     cdef int64_t needed = 0
     cdef void *memory = data_of(scratch)
     cdef int64_t memory_bytes = 0 if scratch is None else scratch.nbytes

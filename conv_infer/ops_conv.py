@@ -10,13 +10,11 @@ import numpy as np
 from . import _core
 from .errors import InputError
 from .isa import allowed_isa_bits
+from .ops_forms import AUTO, check_form, fastest, strip_for
 from .ops_geometry import FLOATS, SUMS, Geometry, array_of, check_layout, integer, pads_of, pair
 from .ops_patches import empty, patches_of, plan_of, sum_patches
-from .ops_report import predicted_ns
-from .planner.lowering import strip_of
 from .threads import MACS_PER_THREAD, default_threads
 
-AUTO = "auto"
 INFINITY = float("inf")
 NAMED_ACTIVATIONS = {None: (0, -INFINITY, INFINITY), "relu": (0, 0.0, INFINITY), "relu6": (0, 0.0, 6.0)}
 KINDS = ("clamp", "leaky_relu", "hard_swish", "hard_sigmoid")  # as ci_activation_kind numbers them
@@ -110,17 +108,15 @@ class Convolution:
             raise InputError(f"b: shape {list(bias.shape)}, expected [{columns}]")
         if depth > (2**31 - 1) // (255 * 255) and images.dtype.itemsize == 1:
             raise InputError(f"w: sums of {depth} products of 8-bit numbers may leave int32")
-        forms = _core.lowering_forms()
-        if lowering != AUTO and lowering not in forms:
-            raise InputError(f"lowering: {lowering!r} is not one of {', '.join([AUTO, *forms])}")
+        check_form(lowering)
         if lowering == AUTO:
-            lowering = _fastest(geometry, weights.shape[3], columns // groups, images.dtype.itemsize)
+            lowering = fastest(geometry, weights.shape[3], columns // groups, images.dtype.name)
         self.lowering = lowering
         shape = (images.shape[0], geometry.out_height, geometry.out_width, columns)
         if threads is None:
             work = math.prod(shape) * depth
             threads = 1 if work < MACS_PER_THREAD else default_threads()
-        strip = _strip(lowering, geometry)
+        strip = strip_for(lowering, geometry)
         plan_of(lowering, geometry, weights.shape[3], strip)
         self.output = empty(shape, SUMS[images.dtype.name], "the output")
         self._core = _core.Conv2d(
@@ -143,27 +139,6 @@ class Convolution:
     def run(self) -> np.ndarray:
         self._core.run()
         return self.output
-
-
-def _strip(form: str, geometry: Geometry) -> int:
-    if form == "reusable":
-        return strip_of(geometry.out_width, geometry.out_height)
-    if form == "reusable_rows":
-        return strip_of(geometry.out_height, geometry.out_width)
-    return 1
-
-
-def _fastest(geometry: Geometry, channels: int, columns: int, itemsize: int) -> str:
-    predicted = {}
-    for form in _core.lowering_forms():
-        try:
-            plan = plan_of(form, geometry, channels, _strip(form, geometry))
-        except InputError:  # this form needs too much
-            continue
-        predicted[form] = predicted_ns(form, plan, geometry, columns, itemsize)
-    if not predicted:
-        raise InputError("x and w: the image is too large for every form of lowering")
-    return min(predicted, key=lambda form: predicted[form])
 
 
 def _activation(activation: Any, dtype: str) -> tuple[int, float, float]:

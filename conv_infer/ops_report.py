@@ -83,15 +83,15 @@ def lowering_report(
                 plan.buffer_elems * entry,
                 plan.copied_elems * images * groups,
                 Gemm(plan.rows, columns // groups, plan.depth, plan.lda, plan.gemms * images * groups),
-                images * groups * predicted_ns(form, plan, geometry, columns // groups, itemsize),
+                images * groups * predicted_ns(form, plan, geometry, columns // groups, name),
             )
         )
     return reports
 
 
-def predicted_ns(form: str, plan: Any, geometry: Geometry, columns: int, itemsize: int = FLOAT_BYTES) -> float:
+def predicted_ns(form: str, plan: Any, geometry: Geometry, columns: int, dtype: str = "float32") -> float:
     """For one image and group. A frame that the plan needs counts as copied."""
-    scale = itemsize / FLOAT_BYTES
+    scale = np.dtype(dtype).itemsize / FLOAT_BYTES
     copied, buffer = (plan.copied_elems + plan.frame_elems) * scale, (plan.buffer_elems + plan.frame_elems) * scale
     predicted = copy_ns(copied, buffer) + products_ns(plan.gemms, plan.rows, plan.depth, columns)
     predicted += RUN_NS * _runs(form, plan, geometry)

@@ -13,7 +13,14 @@ the wrong type, shape or range, and for scratch that is too small.
 
 from __future__ import annotations
 
-from .ops_s8_conv import convolve_s8, convolve_s8_scratch_bytes, depthwise_conv_s8, depthwise_conv_s8_scratch_bytes
+from .ops_s8_conv import (
+    conv2d_s8,
+    conv2d_s8_scratch_bytes,
+    convolve_s8,
+    convolve_s8_scratch_bytes,
+    depthwise_conv_s8,
+    depthwise_conv_s8_scratch_bytes,
+)
 from .ops_s8_elementwise import avgpool_s8, elementwise_add_s8, elementwise_mul_s8, max_pool_s8, softmax_s8
 from .ops_s8_layers import (
     fully_connected_s8,
@@ -24,6 +31,8 @@ from .ops_s8_layers import (
 
 __all__ = [
     "avgpool_s8",
+    "conv2d_s8",
+    "conv2d_s8_scratch_bytes",
     "convolve_s8",
     "convolve_s8_scratch_bytes",
     "depthwise_conv_s8",

@@ -83,17 +83,21 @@ def empty_output(shape: tuple[int, ...]) -> np.ndarray:
     return np.empty(shape, np.int8)
 
 
-def run_in_scratch(function: Callable[..., int], arguments: tuple[Any, ...], scratch: Any) -> None:
-    needed = function(*arguments)
+def scratch_of(needed: int, scratch: Any) -> np.ndarray:
+    """The caller's scratch, checked; new memory where it is None."""
     if scratch is None:
-        scratch = np.empty(needed, np.uint8)
-    elif not isinstance(scratch, np.ndarray) or scratch.dtype != np.uint8 or not scratch.flags.c_contiguous:
+        return np.empty(needed, np.uint8)
+    if not isinstance(scratch, np.ndarray) or scratch.dtype != np.uint8 or not scratch.flags.c_contiguous:
         raise InputError("scratch: not a contiguous uint8 array")
-    elif not scratch.flags.writeable:
+    if not scratch.flags.writeable:
         raise InputError("scratch: not writable")
-    elif scratch.nbytes < needed:
+    if scratch.nbytes < needed:
         raise InputError(f"scratch: the scratch buffer is too small, {scratch.nbytes} bytes where {needed} are needed")
-    function(*arguments, scratch)
+    return scratch
+
+
+def run_in_scratch(function: Callable[..., int], arguments: tuple[Any, ...], scratch: Any) -> None:
+    function(*arguments, scratch_of(function(*arguments), scratch))
 
 
 def positive(**values: Any) -> tuple[int, ...]:

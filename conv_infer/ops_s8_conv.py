@@ -8,7 +8,9 @@ import numpy as np
 
 from . import _core
 from .errors import InputError
-from .ops_s8_arguments import positive, run_in_scratch, tensor_of, windowed
+from .ops_forms import AUTO, check_form, fastest, strip_for
+from .ops_geometry import Geometry
+from .ops_s8_arguments import positive, run_in_scratch, scratch_of, tensor_of, windowed
 
 
 def _convolution(
@@ -63,6 +65,61 @@ def convolve_s8(input: Any, filter: Any, bias: Any = None, *, scratch: Any = Non
 def convolve_s8_scratch_bytes(input: Any, filter: Any, bias: Any = None, **parameters: Any) -> int:
     """Bytes of scratch that `convolve_s8` needs for these arguments."""
     return _core.convolve_s8(*_convolution(input, filter, bias, **parameters))
+
+
+class ConvolutionS8:
+    """One `conv2d_s8`, ready to be run again and again where the input changes in place.
+
+    `lowering` is the form that was asked for, or that "auto" has chosen; `output` is what `run` answers each time."""
+
+    __slots__ = ("_arguments", "_is_packed", "_scratch", "lowering", "output", "scratch_bytes")
+
+    def __init__(self, arguments: tuple[Any, ...], lowering: str, scratch: np.ndarray | None = None):
+        check_form(lowering)
+        input, filter, _, output, _, stride, pad, dilation, groups, _ = arguments
+        pads = list(pad)
+        for axis, name in enumerate(("height", "width")):
+            reach = (output.shape[1 + axis] - 1) * stride[axis] + (filter.shape[1 + axis] - 1) * dilation[axis] + 1
+            if reach <= pad[axis]:
+                raise InputError(f"output_{name}: {output.shape[1 + axis]}, so that no window reaches the input")
+            pads.append(max(0, reach - pad[axis] - input.shape[1 + axis]))
+        geometry = Geometry(input.shape[1:3], filter.shape[1:3], stride, pads, dilation, kernel_name="filter")
+        if lowering == AUTO:
+            lowering = fastest(geometry, filter.shape[3], filter.shape[0] // groups, "int8")
+        self._arguments = (*arguments, lowering, strip_for(lowering, geometry))
+        self._is_packed = False
+        self.lowering, self.output = lowering, output
+        self.scratch_bytes = _core.conv2d_s8(*self._arguments)
+        self._scratch = scratch
+
+    def run(self) -> np.ndarray:
+        self._scratch = scratch_of(self.scratch_bytes, self._scratch)
+        _core.conv2d_s8(*self._arguments, self._scratch, self._is_packed)
+        self._is_packed = True
+        return self.output
+
+
+def conv2d_s8(
+    input: Any, filter: Any, bias: Any = None, *, lowering: str = AUTO, scratch: Any = None, **parameters: Any
+) -> np.ndarray:
+    """`convolve_s8` by any form of lowering, all to the same bits.
+
+    `input`, `filter`, `bias` and the parameters are those of `convolve_s8`. `lowering`: "im2row" (traditional),
+    "two_patch" (two patches in int16, two columns at a time, as CMSIS-NN has it), "mec", "reusable" (the reusable
+    buffer, strips of columns), "reusable_rows", "in_place", "indirect", or "auto", the one that the planner's cost
+    model takes to be fastest. Copies turn int8 into the unsigned bytes that the micro-kernels read; in_place and
+    indirect therefore copy the image once. An output size must leave a window that reaches the input.
+
+    Sources: as `conv2d`; CMSIS-NN, arm_convolve_s8.
+    """
+    return ConvolutionS8(_convolution(input, filter, bias, **parameters), lowering, scratch).run()
+
+
+def conv2d_s8_scratch_bytes(
+    input: Any, filter: Any, bias: Any = None, *, lowering: str = AUTO, **parameters: Any
+) -> int:
+    """Bytes of scratch that `conv2d_s8` needs for these arguments."""
+    return ConvolutionS8(_convolution(input, filter, bias, **parameters), lowering).scratch_bytes
 
 
 def _depthwise(

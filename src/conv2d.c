@@ -77,7 +77,7 @@ static ci_status measure(const ci_conv2d_args *args, conv *c, int64_t *bytes) {
     c->input_bytes = args->element == CI_ELEMENT_F64 ? 8 : args->element == CI_ELEMENT_F32 ? 4 : 1;
     c->output_bytes = args->element == CI_ELEMENT_F64 ? 8 : 4;
     ci_status status = ci_lowering_plan(args->form, args->height, args->width, c->group_channels, w,
-                                        args->strip, 0, &c->plan);
+                                        args->strip, CI_FRAME_COPIED, &c->plan);
     if (status != CI_OK)
         return status;
     const ci_lowering *plan = &c->plan;
@@ -271,8 +271,8 @@ static void run_band(const conv *c, const workspace *work, int32_t image, int32_
     for (int32_t group = 0; group < args->groups; group++) {
         const int64_t at = (int64_t)image * args->height * args->width * pixel +
                            (int64_t)group * c->group_channels * c->input_bytes;
-        const ci_pixels pixels = {(const char *)args->input + at, args->width * pixel, pixel, c->input_bytes,
-                                  &zero};
+        const ci_pixels pixels = {
+            (const char *)args->input + at, args->width * pixel, pixel, c->input_bytes, 0, &zero};
         int32_t laid = 0; /* rows that the tables are for */
         for (int32_t gemm = 0; gemm < plan.gemms; gemm++) {
             ci_lowered lowered;

@@ -43,6 +43,9 @@ ci_status ci_lowered_conv_s8_run(const ci_lowered_conv_s8 *conv, void *scratch, 
 /* Whether offsets, clamps, multipliers and shifts are in the ranges that ops.h names. */
 ci_status ci_check_quantisation_s8(const ci_quantisation_s8 *quantisation, int32_t channels);
 
+/* Whether pointers, sizes and quantisation are as ops.h asks for; strides and dilations are not looked at. */
+ci_status ci_check_convolve_s8(const ci_convolve_s8_args *args);
+
 /* The sets that may be used, 0 standing for all. */
 static inline uint32_t ci_allowed_or_all(uint32_t allowed) {
     const uint32_t all = ci_isa_allowed(CI_ISA_COUNT);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "padding.h"
+#include "copies.h"
 
 static ci_status lay_axis(ci_axis *axis, int32_t size, int32_t before, int32_t after, int32_t kernel,
                           int32_t stride, int32_t dilation) {
@@ -71,12 +71,13 @@ int64_t ci_reusable_copied_elems(const ci_reusable *layout, int32_t strips) {
     return layout->across.reach * (layout->line + (strips - 1) * each);
 }
 
-int64_t ci_reusable_fill(const ci_reusable *layout, const void *image, int64_t row_bytes, int64_t pixel_bytes,
-                         void *buffer, int32_t strip, int32_t position, int32_t element_bytes,
-                         const void *pad_element) {
+int64_t ci_reusable_fill(const ci_reusable *layout, const ci_pixels *image, void *buffer, int32_t strip,
+                         int32_t position) {
     const ci_axis *along = &layout->along, *across = &layout->across;
     const int rows = layout->direction == CI_STRIPS_OF_ROWS;
-    const int64_t along_bytes = rows ? row_bytes : pixel_bytes, across_bytes = rows ? pixel_bytes : row_bytes;
+    const int64_t along_bytes = rows ? image->row_bytes : image->pixel_bytes;
+    const int64_t across_bytes = rows ? image->pixel_bytes : image->row_bytes;
+    const int32_t element_bytes = image->element_bytes;
     const int64_t pixel = (int64_t)layout->channels * element_bytes;
     const int64_t base = position * layout->step;
     const int32_t kept = (int32_t)(layout->line / layout->channels);
@@ -97,20 +98,20 @@ int64_t ci_reusable_fill(const ci_reusable *layout, const void *image, int64_t r
         const int64_t source = (int64_t)index - across->pad;
         if (source < 0 || source >= across->size) {
             ci_fill_padding(line + fresh * pixel, (int64_t)(kept - fresh) * layout->channels, element_bytes,
-                            pad_element);
+                            image->pad);
             continue;
         }
-        ci_fill_padding(line + fresh * pixel, (inside - fresh) * layout->channels, element_bytes,
-                        pad_element);
+        ci_fill_padding(line + fresh * pixel, (inside - fresh) * layout->channels, element_bytes, image->pad);
         ci_fill_padding(line + outside * pixel, (kept - outside) * layout->channels, element_bytes,
-                        pad_element);
-        const char *from = (const char *)image + source * across_bytes + (start + inside) * along_bytes;
+                        image->pad);
+        const char *from =
+            (const char *)image->pixels + source * across_bytes + (start + inside) * along_bytes;
         if (along_bytes == pixel) {
-            memcpy(line + inside * pixel, from, (size_t)((outside - inside) * pixel));
+            ci_copy_bytes(line + inside * pixel, from, (outside - inside) * pixel, image->flip);
             continue;
         }
         for (int64_t at = inside; at < outside; at++, from += along_bytes)
-            memcpy(line + at * pixel, from, (size_t)pixel);
+            ci_copy_bytes(line + at * pixel, from, pixel, image->flip);
     }
     return base;
 }

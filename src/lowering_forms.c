@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "conv_infer/lowering.h"
-#include "padding.h"
+#include "copies.h"
 
 #define LARGEST (INT32_MAX / 2) /* elements of a buffer: kernels address them with 31 bits */
 
@@ -30,8 +30,9 @@ static int is_reusable(const ci_lowering *plan) {
 }
 
 /* Everything that follows from the axes. */
-static ci_status count(ci_lowering *plan, int32_t strip, int32_t is_framed) {
+static ci_status count(ci_lowering *plan, int32_t strip) {
     const ci_axis *y = &plan->y, *x = &plan->x;
+    const int needs_frame = plan->framing == CI_FRAME_ALWAYS || is_padded(y) || is_padded(x);
     int64_t positions = 1, depth = 1, elems = 1;
     if (!times(&positions, y->outputs) || !times(&positions, x->outputs) ||
         !times(&depth, plan->kernel_height) || !times(&depth, plan->kernel_width) ||
@@ -80,7 +81,7 @@ static ci_status count(ci_lowering *plan, int32_t strip, int32_t is_framed) {
     }
     case CI_LOWERING_IN_PLACE:
         plan->lda = (int64_t)x->stride * plan->channels;
-        if (is_framed || !(is_padded(y) || is_padded(x)))
+        if (plan->framing == CI_FRAME_PRESENT || !needs_frame)
             break;
         fits = times(&elems, y->reach) && times(&elems, x->reach) && times(&elems, plan->channels);
         plan->frame_elems = elems;
@@ -91,7 +92,7 @@ static ci_status count(ci_lowering *plan, int32_t strip, int32_t is_framed) {
                times(&elems, plan->kernel_width);
         plan->buffer_elems = elems;
         elems = 1;
-        if (!fits || !(is_padded(y) || is_padded(x)))
+        if (!fits || !needs_frame)
             break;
         fits = times(&elems, y->size) && times(&elems, x->size) && times(&elems, plan->channels);
         plan->frame_elems = elems + plan->channels;
@@ -103,17 +104,18 @@ static ci_status count(ci_lowering *plan, int32_t strip, int32_t is_framed) {
 }
 
 ci_status ci_lowering_plan(ci_lowering_form form, int32_t height, int32_t width, int32_t channels,
-                           const ci_window *window, int32_t strip, int32_t is_framed, ci_lowering *plan) {
+                           const ci_window *window, int32_t strip, ci_framing framing, ci_lowering *plan) {
     ci_status status = ci_window_axes(height, width, window, &plan->y, &plan->x);
     if (status != CI_OK)
         return status;
     if (channels < 1 || strip < 1)
         return CI_ERROR_ARGUMENT;
     plan->form = form;
+    plan->framing = framing;
     plan->kernel_height = window->kernel_height;
     plan->kernel_width = window->kernel_width;
     plan->channels = channels;
-    return count(plan, strip, is_framed);
+    return count(plan, strip);
 }
 
 ci_status ci_lowering_narrow(ci_lowering *plan, int32_t first_row, int32_t rows) {
@@ -124,8 +126,7 @@ ci_status ci_lowering_narrow(ci_lowering *plan, int32_t first_row, int32_t rows)
     y->pad -= first_row * y->stride;
     y->outputs = rows;
     y->reach = (rows - 1) * y->stride + y->window;
-    const int is_framed = plan->form == CI_LOWERING_IN_PLACE && plan->frame_elems == 0;
-    return count(plan, is_reusable(plan) ? plan->reusable.strip : 1, is_framed);
+    return count(plan, is_reusable(plan) ? plan->reusable.strip : 1);
 }
 
 static int64_t aligned(int64_t bytes) {
@@ -165,11 +166,11 @@ static void copy_taps(const ci_lowering *plan, const ci_pixels *image, int64_t y
         return;
     from += (x + first * dilation) * image->pixel_bytes;
     if (step == pixel) {
-        memcpy(to + first * pixel, from, (size_t)((end - first) * pixel));
+        ci_copy_bytes(to + first * pixel, from, (end - first) * pixel, image->flip);
         return;
     }
     for (int64_t tap = first; tap < end; tap++, from += step)
-        memcpy(to + tap * pixel, from, (size_t)pixel);
+        ci_copy_bytes(to + tap * pixel, from, pixel, image->flip);
 }
 
 static void write_patch(const ci_lowering *plan, const ci_pixels *image, int64_t position, char *to) {
@@ -247,8 +248,7 @@ ci_status ci_lowering_fill(const ci_lowering *plan, int32_t gemm, const ci_pixel
     case CI_LOWERING_REUSABLE_ROWS: {
         const ci_reusable *layout = &plan->reusable;
         const int rows = plan->form == CI_LOWERING_REUSABLE_ROWS;
-        const int64_t base = ci_reusable_fill(layout, image->pixels, image->row_bytes, image->pixel_bytes,
-                                              buffer, gemm, gemm, bytes, image->pad);
+        const int64_t base = ci_reusable_fill(layout, image, buffer, gemm, gemm);
         const int32_t left = layout->along.outputs - gemm * layout->strip;
         lowered->a = (const char *)buffer + base * bytes;
         lowered->run = left < layout->strip ? left : layout->strip;

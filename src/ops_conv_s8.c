@@ -67,7 +67,7 @@ static ci_lowered_conv_s8 convolution_of_group(const ci_convolve_s8_args *args, 
     return conv;
 }
 
-ci_status ci_convolve_s8_scratch_bytes(const ci_convolve_s8_args *args, int64_t *bytes) {
+ci_status ci_check_convolve_s8(const ci_convolve_s8_args *args) {
     if (!args->input || !args->filter || !args->output || args->groups < 1 ||
         args->input_channels % args->groups || args->output_channels % args->groups || args->pad_y < 0 ||
         args->pad_x < 0 || !args->quantisation.multiplier || !args->quantisation.shift)
@@ -81,7 +81,11 @@ ci_status ci_convolve_s8_scratch_bytes(const ci_convolve_s8_args *args, int64_t 
         return CI_ERROR_ARGUMENT;
     if (filter > SIZE_LIMIT)
         return CI_ERROR_OVERFLOW;
-    ci_status status = ci_check_quantisation_s8(&args->quantisation, args->output_channels);
+    return ci_check_quantisation_s8(&args->quantisation, args->output_channels);
+}
+
+ci_status ci_convolve_s8_scratch_bytes(const ci_convolve_s8_args *args, int64_t *bytes) {
+    ci_status status = ci_check_convolve_s8(args);
     if (status != CI_OK)
         return status;
     const ci_lowered_conv_s8 conv = convolution_of_group(args, 0);

@@ -35,12 +35,13 @@ int main(void) {
 
     const float zero = 0.0f;
     const ci_window window = {KERNEL, KERNEL, 1, 1, 1, 1, PAD, PAD, PAD, PAD};
-    const ci_pixels pixels = {image, WIDTH * CHANNELS * sizeof(float), CHANNELS * sizeof(float),
-                              sizeof(float), &zero};
+    const ci_pixels pixels = {
+        image, WIDTH * CHANNELS * sizeof(float), CHANNELS * sizeof(float), sizeof(float), 0, &zero};
     int differences = 0;
     for (int form = 0; form < CI_LOWERING_COUNT; form++) {
         ci_lowering plan;
-        if (ci_lowering_plan((ci_lowering_form)form, HEIGHT, WIDTH, CHANNELS, &window, 1, 0, &plan) != CI_OK)
+        if (ci_lowering_plan((ci_lowering_form)form, HEIGHT, WIDTH, CHANNELS, &window, 1, CI_FRAME_COPIED,
+                             &plan) != CI_OK)
             return 1;
         const int64_t bytes = ci_lowering_buffer_bytes(&plan, sizeof(float));
         void *buffer = malloc((size_t)bytes);

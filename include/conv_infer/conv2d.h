@@ -8,6 +8,7 @@
 
 #include "conv_infer/cpu.h"
 #include "conv_infer/lowering.h"
+#include "conv_infer/ops.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +38,21 @@ typedef struct {
  * leave int32, CI_ERROR_SCRATCH where there is too little scratch (64-byte aligned), with nothing written. */
 ci_status ci_conv2d_scratch_bytes(const ci_conv2d_args *args, int64_t *bytes);
 ci_status ci_conv2d(const ci_conv2d_args *args, void *scratch, int64_t scratch_bytes);
+
+/* ci_convolve_s8() by any form of lowering, to the same bits. Copies turn int8 into the unsigned bytes that
+ * the micro-kernels read, so that in_place and indirect copy the image once even where there is no padding.
+ * two_patch widens to int16, adds the input's offset, and multiplies two patches by two columns at a time, as
+ * CMSIS-NN does. The output's size asks for at least one window that reaches the input on each axis. */
+typedef struct {
+    ci_convolve_s8_args convolution;
+    ci_lowering_form form;
+    int32_t strip;     /* of the reusable forms */
+    int32_t is_packed; /* the scratch has the weights from a call with the same arguments */
+} ci_conv2d_s8_args;
+
+/* Errors as in ops.h; scratch at any alignment. */
+ci_status ci_conv2d_s8_scratch_bytes(const ci_conv2d_s8_args *args, int64_t *bytes);
+ci_status ci_conv2d_s8(const ci_conv2d_s8_args *args, void *scratch, int64_t scratch_bytes);
 
 #ifdef __cplusplus
 }

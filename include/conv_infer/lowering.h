@@ -72,13 +72,20 @@ ci_status ci_reusable_lay(const ci_axis *along, const ci_axis *across, int32_t c
 int64_t ci_reusable_buffer_elems(const ci_reusable *layout, int32_t strips);
 int64_t ci_reusable_copied_elems(const ci_reusable *layout, int32_t strips);
 
+/* Where an image lies. Channels are contiguous, strides in bytes (whole elements). */
+typedef struct {
+    const void *pixels; /* element (0, 0, 0), padding not counted */
+    int64_t row_bytes, pixel_bytes;
+    int32_t element_bytes; /* 1, 2, 4 or 8 */
+    int32_t flip; /* every byte that is copied is XORed with it: 0x80 turns int8 into the unsigned form that
+                     the int8 micro-kernels read; 0: plain copies */
+    const void *pad; /* one element: what is written for padding, as it is */
+} ci_pixels;
+
 /* Brings strip number `strip` into the buffer and returns the element offset of its base. `position` counts
- * the strips since the buffer was begun: 0 fills it whole, later ones write what is new. `image` is the first
- * element of the image, its strides are in bytes, channels are contiguous; padding is written as copies of
- * the element at `pad_element`. */
-int64_t ci_reusable_fill(const ci_reusable *layout, const void *image, int64_t row_bytes, int64_t pixel_bytes,
-                         void *buffer, int32_t strip, int32_t position, int32_t element_bytes,
-                         const void *pad_element);
+ * the strips since the buffer was begun: 0 fills it whole, later ones write what is new. */
+int64_t ci_reusable_fill(const ci_reusable *layout, const ci_pixels *image, void *buffer, int32_t strip,
+                         int32_t position);
 
 /* ---- Every form behind one interface ----
  *
@@ -109,9 +116,17 @@ typedef enum {
 /* The form's name as in the table above; NULL for a number that is none. */
 const char *ci_lowering_name(ci_lowering_form form);
 
+/* Who brings the padding around an image that is read where it lies (in_place, indirect). */
+typedef enum {
+    CI_FRAME_COPIED = 0, /* the buffer has a copy of the image with padding, where there is any */
+    CI_FRAME_PRESENT,    /* the image has its padding around it in memory (in_place; indirect copies) */
+    CI_FRAME_ALWAYS,     /* a copy in any case: the image has to be flipped (ci_pixels) */
+} ci_framing;
+
 /* How an image is lowered. Counts in elements; those of `indirect` are 4-byte offsets. */
 typedef struct {
     ci_lowering_form form;
+    ci_framing framing;
     ci_axis y, x;
     ci_reusable reusable; /* of the two reusable forms */
     int32_t kernel_height, kernel_width, channels;
@@ -121,31 +136,22 @@ typedef struct {
     int64_t lda;   /* from row to row */
     int64_t buffer_elems;
     int64_t copied_elems;
-    /* in_place and indirect read padding where they find it. Where the image has none around it, a copy in
-     * the buffer has: of the rows and columns that windows touch (in_place), or of the image and one pixel of
-     * padding (indirect). These elements come on top of the two counts above. 0: no copy. */
+    /* in_place and indirect read padding where they find it. Where the image has none around it (`framing`),
+     * a copy in the buffer has: of the rows and columns that windows touch (in_place), or of the image and
+     * one pixel of padding (indirect). These elements come on top of the two counts above. 0: no copy. */
     int64_t frame_elems;
 } ci_lowering;
 
 /* Plans a form. `strip` is for the reusable forms: how many outputs are lowered at once, 1 in the table.
- * `is_framed`: the image has its padding around it in memory (in_place only; the other forms take no notice).
  * CI_ERROR_ARGUMENT where the geometry is impossible, CI_ERROR_OVERFLOW where sizes do not fit. */
 ci_status ci_lowering_plan(ci_lowering_form form, int32_t height, int32_t width, int32_t channels,
-                           const ci_window *window, int32_t strip, int32_t is_framed, ci_lowering *plan);
+                           const ci_window *window, int32_t strip, ci_framing framing, ci_lowering *plan);
 
 /* Narrows a plan to the output rows first_row .. first_row + rows - 1; the image stays the whole one. */
 ci_status ci_lowering_narrow(ci_lowering *plan, int32_t first_row, int32_t rows);
 
 /* Bytes of the buffer: ci_lowering_fill() checks them. */
 int64_t ci_lowering_buffer_bytes(const ci_lowering *plan, int32_t element_bytes);
-
-/* Where an image lies. Channels are contiguous, strides in bytes (whole elements). */
-typedef struct {
-    const void *pixels; /* element (0, 0, 0), padding not counted */
-    int64_t row_bytes, pixel_bytes;
-    int32_t element_bytes; /* 1, 2, 4 or 8 */
-    const void *pad;       /* one element: the value of padding */
-} ci_pixels;
 
 /* One matrix product, ready to be computed. Row m = i * run + j begins at a + i * run_step + j * lda, and
  * element (ky, kx, c) of its patch is ky * depth_y + kx * depth_x + c further on; the row's product belongs

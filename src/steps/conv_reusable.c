@@ -32,6 +32,13 @@ static void task(const void *data, const ci_run *run, int32_t task) {
         residual += image * conv->residual_strides.image;
 
     const float zero = 0.0f;
+    const ci_pixels pixels = {
+        .pixels = source,
+        .row_bytes = conv->input_strides.row * (int64_t)sizeof(float),
+        .pixel_bytes = conv->input_strides.pixel * (int64_t)sizeof(float),
+        .element_bytes = sizeof(float),
+        .pad = &zero,
+    };
     ci_gemm_f32_args args = {
         .a_row = scratch.input_rows, .c_row = scratch.output_rows, .residual_row = scratch.residual_rows};
     for (int32_t position = 0; position < strips; position++) {
@@ -44,10 +51,7 @@ static void task(const void *data, const ci_run *run, int32_t task) {
             ci_row_offsets(scratch.residual_rows, 0, across * wide, across, wide, p->residual);
         }
         args.rows = across * wide;
-        const float *base =
-            buffer + ci_reusable_fill(layout, source, conv->input_strides.row * (int64_t)sizeof(float),
-                                      conv->input_strides.pixel * (int64_t)sizeof(float), buffer, strip,
-                                      position, sizeof(float), &zero);
+        const float *base = buffer + ci_reusable_fill(layout, &pixels, buffer, strip, position);
         ci_conv_run_panels(conv, run, &args, 0, conv->panels, base, output + begin * p->output.pixel,
                            residual ? residual + begin * p->residual.pixel : NULL, scratch.sums);
     }
