@@ -76,6 +76,45 @@ CI_INLINE void store_scaled(const int rows, const int vectors, const ci_gemm_s8_
     }
 }
 
+/* The second way. `count` vectors, at most four, of a row. */
+CI_INLINE void store_added_part(const ci_gemm_s8_args *args, const s8_range *range,
+                                const s8_addition *addition, int32_t row, int32_t column, const int32_t *sums,
+                                const int count) {
+    const uint8_t *data = args->requantise.residual.data + args->requantise.residual.row[row] + column;
+    const int32_t left = args->columns - column;
+    vi part[4];
+    CI_UNROLL
+    for (int v = 0; v < count; v++) {
+        const vf scaled = vf_mul(vf_from_vi(vi_load(sums + v * VI_LANES)),
+                                 vf_load(args->requantise.scale + column + v * VI_LANES));
+        part[v] = s8_add_residual(scaled, addition, data + v * VI_LANES, left - v * VI_LANES);
+    }
+    const int last = count - 1;
+    const vb bytes = vb_clamp(
+        vb_pack(part[0], part[1 < last ? 1 : last], part[2 < last ? 2 : last], part[last], range->zero_point),
+        range->minimum, range->maximum);
+    vb_store_part((uint8_t *)args->c + args->c_row[row] + column, bytes, count > 2 ? 4 : count, 0, left);
+}
+
+static CI_NOINLINE void store_rows_added(const ci_gemm_s8_args *args, int32_t first, int32_t rows,
+                                         int32_t vectors, const int32_t *sums) {
+    const s8_range range = s8_stored_range_of(&args->requantise);
+    const s8_addition addition = s8_addition_of(&args->requantise);
+    for (int32_t row = first; row < first + rows; row++, sums += vectors * VI_LANES) {
+        if (args->c_row[row] == CI_ROW_SKIPPED)
+            continue;
+        int32_t v = 0;
+        for (; v + 4 <= vectors; v += 4)
+            store_added_part(args, &range, &addition, row, v * VI_LANES, sums + v * VI_LANES, 4);
+        if (v + 3 == vectors)
+            store_added_part(args, &range, &addition, row, v * VI_LANES, sums + v * VI_LANES, 3);
+        else if (v + 2 == vectors)
+            store_added_part(args, &range, &addition, row, v * VI_LANES, sums + v * VI_LANES, 2);
+        else if (v + 1 == vectors)
+            store_added_part(args, &range, &addition, row, v * VI_LANES, sums + v * VI_LANES, 1);
+    }
+}
+
 #ifdef vi_dot_quads
 CI_INLINE const int8_t *dot_block(const int rows, const int vectors, vi *sum, const uint8_t *const *row,
                                   int32_t offset, const int8_t *b) {
@@ -112,7 +151,7 @@ CI_INLINE const int8_t *dot_block(const int rows, const int vectors, vi *sum, co
 #endif
 
 CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *args, int32_t first,
-                    int32_t scales) {
+                    store_way way) {
     s8_sums sum;
     const uint8_t *row[GEMM_S8_MAX_ROWS];
     CI_UNROLL
@@ -136,7 +175,7 @@ CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *ar
     for (int i = 0; i < rows * vectors; i++)
         vi_keep(sum[i]); /* or gcc 12 spills them in the loop */
 
-    if (CI_LIKELY(scales)) {
+    if (CI_LIKELY(way == STORE_SCALED)) {
         store_scaled(rows, vectors, args, first, sum);
         return;
     }
@@ -144,15 +183,18 @@ CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *ar
     CI_UNROLL
     for (int i = 0; i < rows * vectors; i++)
         vi_store(spilled + i * VI_LANES, sum[i]);
-    store_rows_generally(args, first, rows, vectors, spilled);
+    if (way == STORE_ADDED)
+        store_rows_added(args, first, rows, vectors, spilled);
+    else
+        store_rows_generally(args, first, rows, vectors, spilled);
 }
 
-typedef void tile_fn(const ci_gemm_s8_args *args, int32_t first, int32_t scales);
+typedef void tile_fn(const ci_gemm_s8_args *args, int32_t first, store_way way);
 
 #define TILE(rows, vectors)                                                                                  \
     static CI_NOINLINE void tile_##rows##x##vectors(const ci_gemm_s8_args *args, int32_t first,              \
-                                                    int32_t scales) {                                        \
-        tile(rows, vectors, args, first, scales);                                                            \
+                                                    store_way way) {                                         \
+        tile(rows, vectors, args, first, way);                                                               \
     }
 #define TILES_1(vectors) TILE(1, vectors)
 #define TILES_2(vectors) TILES_1(vectors) TILE(2, vectors)
@@ -199,11 +241,11 @@ void GEMM_S8_NAME(const ci_gemm_s8_args *args) {
     const int32_t vectors = (args->columns + VI_LANES - 1) / VI_LANES;
     const int32_t most = tiles[vectors - 1].rows, count = (args->rows + most - 1) / most;
     const int32_t rows = args->rows / count, taller = args->rows % count;
-    const int32_t scales = only_scales(args, vectors);
+    const store_way way = store_way_of(args, vectors);
     int32_t first = 0;
     for (int32_t index = 0; index < count; index++) {
         const int32_t here = rows + (index < taller);
-        tiles[vectors - 1].tile[here - 1](args, first, scales);
+        tiles[vectors - 1].tile[here - 1](args, first, way);
         first += here;
     }
 }

@@ -60,51 +60,81 @@ static row_tile row_tile_of(const ci_gemm_s8_args *args, int32_t rows, int32_t i
 typedef struct {
     int32_t sums[2 * TILE_ROWS * 2 * VI_LANES] __attribute__((aligned(64)));
     uint8_t *to[MOST_TILES * TILE_ROWS];
+    const uint8_t *residual[MOST_TILES * TILE_ROWS];
     row_tile tile[MOST_TILES];
     int32_t groups; /* a group is a vector of bytes: 2 rows, or 4 narrow ones */
 } block;
 
+/* The addresses of eight rows, or `nowhere` for those not among `lanes`. */
+CI_INLINE void put_addresses(void *to, const void *base, __m256i offsets, __mmask8 lanes,
+                             const void *nowhere) {
+    const __m512i addresses =
+        _mm512_add_epi64(_mm512_set1_epi64((int64_t)(uintptr_t)base), _mm512_cvtepi32_epi64(offsets));
+    _mm512_storeu_si512(
+        to, _mm512_mask_blend_epi64(lanes, _mm512_set1_epi64((int64_t)(uintptr_t)nowhere), addresses));
+}
+
 /* Rows that are not to be stored, or computed for the second time, go nowhere: no branch for each. */
 static void aim(const ci_gemm_s8_args *args, const row_tile *tile, int32_t rows, uint8_t *nowhere,
-                uint8_t **to) {
-    const int32_t *c_row = args->c_row + tile->first;
+                uint8_t **to, const uint8_t **residual) {
+    const ci_residual_s8 *added = &args->requantise.residual;
     const uint32_t wanted = ((1u << rows) - 1) & ~((1u << (tile->fresh - tile->first)) - 1);
-    const __m512i base = _mm512_set1_epi64((int64_t)(uintptr_t)args->c);
-    for (int32_t half = 0; half < 2; half++) {
-        const __mmask8 lanes = (__mmask8)(wanted >> (8 * half));
-        const __m256i offsets = _mm256_maskz_loadu_epi32(lanes, c_row + 8 * half);
+    for (int32_t first = 0; first < TILE_ROWS; first += 8) {
+        const __mmask8 lanes = (__mmask8)(wanted >> first);
+        const __m256i offsets = _mm256_maskz_loadu_epi32(lanes, args->c_row + tile->first + first);
         const __mmask8 stored =
             _mm256_mask_cmpneq_epi32_mask(lanes, offsets, _mm256_set1_epi32(CI_ROW_SKIPPED));
-        const __m512i addresses = _mm512_add_epi64(base, _mm512_cvtepi32_epi64(offsets));
-        _mm512_storeu_si512(
-            to + 8 * half,
-            _mm512_mask_blend_epi64(stored, _mm512_set1_epi64((int64_t)(uintptr_t)nowhere), addresses));
+        put_addresses(to + first, args->c, offsets, stored, nowhere);
+        if (added->data)
+            put_addresses(residual + first, added->data,
+                          _mm256_maskz_loadu_epi32(stored, added->row + tile->first + first), stored,
+                          nowhere);
     }
 }
 
 typedef struct {
     vf scale[2];
-    vi zero_point; /* int16 */
-    vb minimum, maximum;
-    int32_t columns;
+    s8_range range;
+    s8_addition addition;
+    int32_t columns, adds;
 } epilogue;
 
-CI_INLINE void finish_groups(const int vectors, const epilogue way, const block *from, int32_t group,
-                             int32_t until) {
+CI_INLINE void finish_groups_by(const int vectors, const int adds, const epilogue *way, const block *from,
+                                int32_t group, int32_t until) {
     const int together = 4 / vectors;
     const int32_t *sums = from->sums + group * (4 * VI_LANES);
     uint8_t *const *to = from->to + group * together;
-    for (; group < until; group++, sums += 4 * VI_LANES, to += together) {
+    const uint8_t *const *residual = from->residual + group * together;
+    const s8_range range = way->range;
+    const s8_addition addition = way->addition;
+    const vf scale[2] = {way->scale[0], way->scale[1]};
+    const int32_t columns = way->columns;
+    for (; group < until; group++, sums += 4 * VI_LANES, to += together, residual += together) {
         vi part[4];
         CI_UNROLL
-        for (int i = 0; i < 4; i++)
-            part[i] = s8_scale_small(vi_load(sums + i * VI_LANES), way.scale[i % vectors]);
-        const vb bytes =
-            vb_clamp(vb_pack(part[0], part[1], part[2], part[3], way.zero_point), way.minimum, way.maximum);
+        for (int i = 0; i < 4; i++) {
+            const int v = i % vectors;
+            const vi sum = vi_load(sums + i * VI_LANES);
+            if (adds)
+                part[i] = s8_add_residual(vf_mul(vf_from_vi(sum), scale[v]), &addition,
+                                          residual[i / vectors] + v * VI_LANES, columns - v * VI_LANES);
+            else
+                part[i] = s8_scale_small(sum, scale[v]);
+        }
+        const vb bytes = vb_clamp(vb_pack(part[0], part[1], part[2], part[3], range.zero_point),
+                                  range.minimum, range.maximum);
         CI_UNROLL
         for (int i = 0; i < together; i++)
-            vb_store_part(to[i], bytes, vectors, i, way.columns);
+            vb_store_part(to[i], bytes, vectors, i, columns);
     }
+}
+
+CI_INLINE void finish_groups(const int vectors, const epilogue *way, const block *from, int32_t group,
+                             int32_t until) {
+    if (way->adds)
+        finish_groups_by(vectors, 1, way, from, group, until);
+    else
+        finish_groups_by(vectors, 0, way, from, group, until);
 }
 
 /* Copies the rows of a tile that does not step evenly, 64 bytes of each, and says where a tile load finds
@@ -123,7 +153,7 @@ CI_INLINE const uint8_t *gather(const ci_gemm_s8_args *args, const row_tile *til
 
 /* The products of one block into tiles 0 .. 3, while the block before it is requantised. */
 CI_INLINE void multiply(const int row_tiles, const int vectors, const int gathers,
-                        const ci_gemm_s8_args *args, const row_tile *tile, int32_t rows, const epilogue *ways,
+                        const ci_gemm_s8_args *args, const row_tile *tile, int32_t rows, const epilogue *way,
                         const block *previous) {
     uint8_t copy[MOST_TILES][TILE_BYTES] __attribute__((aligned(64)));
     const int64_t step0 = A_STEP(0), step1 = row_tiles > 1 ? A_STEP(1) : 0;
@@ -131,7 +161,6 @@ CI_INLINE void multiply(const int row_tiles, const int vectors, const int gather
     const uint8_t *b = args->b;
     const int32_t *a_depth = args->a_depth, k_blocks = args->k_blocks, groups = previous->groups;
     const int32_t per_step = (groups + k_blocks - 1) / k_blocks;
-    const epilogue way = *ways;
     const uint8_t *const a0 = tile[0].a, *const a1 = row_tiles > 1 ? tile[1].a : NULL;
     const uint8_t *const a2 = row_tiles > 2 ? tile[2].a : NULL, *const a3 = row_tiles > 3 ? tile[3].a : NULL;
     int32_t done = 0;
@@ -208,24 +237,24 @@ CI_INLINE void store_tiles(const int row_tiles, const int vectors, int32_t *sums
 }
 
 CI_INLINE void run_block(const int row_tiles, const int vectors, const ci_gemm_s8_args *args, int32_t rows,
-                         const epilogue *ways, const block *previous, block *next) {
+                         const epilogue *way, const block *previous, block *next) {
     int evenly = 1;
     for (int i = 0; i < row_tiles; i++)
         evenly &= next->tile[i].steps_evenly;
     if (evenly)
-        multiply(row_tiles, vectors, 0, args, next->tile, rows, ways, previous);
+        multiply(row_tiles, vectors, 0, args, next->tile, rows, way, previous);
     else
-        multiply(row_tiles, vectors, 1, args, next->tile, rows, ways, previous);
+        multiply(row_tiles, vectors, 1, args, next->tile, rows, way, previous);
     store_tiles(row_tiles, vectors, next->sums);
 }
 
-typedef void run_block_fn(const ci_gemm_s8_args *args, int32_t rows, const epilogue *ways,
+typedef void run_block_fn(const ci_gemm_s8_args *args, int32_t rows, const epilogue *way,
                           const block *previous, block *next);
 #define RUN_BLOCK(row_tiles, vectors)                                                                        \
     static CI_NOINLINE void run_block_##row_tiles##x##vectors(const ci_gemm_s8_args *args, int32_t rows,     \
-                                                              const epilogue *ways, const block *previous,   \
+                                                              const epilogue *way, const block *previous,    \
                                                               block *next) {                                 \
-        run_block(row_tiles, vectors, args, rows, ways, previous, next);                                     \
+        run_block(row_tiles, vectors, args, rows, way, previous, next);                                      \
     }
 RUN_BLOCK(1, 1)
 RUN_BLOCK(2, 1)
@@ -241,18 +270,19 @@ void ci_gemm_s8_any_amx(const ci_gemm_s8_args *args) {
     const int32_t vectors = args->columns > VI_LANES ? 2 : 1, most = MOST_TILES / vectors;
     const int32_t rows = args->rows < TILE_ROWS ? args->rows : TILE_ROWS;
     const int32_t tiles = (args->rows + TILE_ROWS - 1) / TILE_ROWS;
-    const int32_t scales = only_scales(args, vectors);
+    const store_way store = store_way_of(args, vectors);
+    const int32_t is_deferred = store != STORE_GENERALLY;
     epilogue way = {
-        .zero_point = vi_set1_16(args->requantise.zero_point),
-        .minimum = vb_set1(args->requantise.minimum),
-        .maximum = vb_set1(args->requantise.maximum),
+        .range = s8_stored_range_of(&args->requantise),
+        .addition = s8_addition_of(&args->requantise),
         .columns = args->columns,
+        .adds = store == STORE_ADDED,
     };
-    if (scales) {
+    if (is_deferred) {
         way.scale[0] = vf_load(args->requantise.scale);
         way.scale[1] = vectors > 1 ? vf_load(args->requantise.scale + VI_LANES) : way.scale[0];
     }
-    uint8_t nowhere[2 * VI_LANES];
+    uint8_t nowhere[2 * VI_LANES] = {0};
     block blocks[2];
     blocks[0].groups = blocks[1].groups = 0;
     configure(rows, vectors == 1);
@@ -262,12 +292,13 @@ void ci_gemm_s8_any_amx(const ci_gemm_s8_args *args) {
         block *next = &blocks[current];
         for (int32_t i = 0; i < count; i++) {
             next->tile[i] = row_tile_of(args, rows, first + i);
-            if (scales)
-                aim(args, &next->tile[i], rows, nowhere, next->to + i * TILE_ROWS);
+            if (is_deferred)
+                aim(args, &next->tile[i], rows, nowhere, next->to + i * TILE_ROWS,
+                    next->residual + i * TILE_ROWS);
         }
         run_block_of[vectors - 1][count - 1](args, rows, &way, &blocks[current ^ 1], next);
-        next->groups = scales ? count * TILE_ROWS * vectors / 4 : 0;
-        for (int32_t i = 0; i < count && !scales; i++) {
+        next->groups = is_deferred ? count * TILE_ROWS * vectors / 4 : 0;
+        for (int32_t i = 0; i < count && !is_deferred; i++) {
             const int32_t again = next->tile[i].fresh - next->tile[i].first;
             store_rows_generally(args, next->tile[i].fresh, rows - again, vectors,
                                  next->sums + (i * TILE_ROWS + again) * vectors * VI_LANES);
@@ -276,7 +307,7 @@ void ci_gemm_s8_any_amx(const ci_gemm_s8_args *args) {
     _tile_release();
     const block *last = &blocks[current ^ 1];
     if (vectors > 1)
-        finish_groups(2, way, last, 0, last->groups);
+        finish_groups(2, &way, last, 0, last->groups);
     else
-        finish_groups(1, way, last, 0, last->groups);
+        finish_groups(1, &way, last, 0, last->groups);
 }

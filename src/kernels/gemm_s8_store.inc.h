@@ -2,18 +2,22 @@
 #include "conv_infer/microkernel.h"
 #include "requantise_s8.inc.h"
 
-/* Whether sums take the way most travelled: scaled by less than 1, and nothing else. */
-CI_INLINE int only_scales(const ci_gemm_s8_args *args, int32_t vectors) {
-    if (args->requantise.rule != CI_REQUANTISE_SCALE || args->requantise.residual.data || args->a_sum ||
-        args->requantise.flip)
-        return 0;
+/* Which way sums take: scaled, and nothing else, by less than 1, the most travelled; scaled, and a residual
+ * added; any other. */
+typedef enum { STORE_SCALED, STORE_ADDED, STORE_GENERALLY } store_way;
+
+CI_INLINE store_way store_way_of(const ci_gemm_s8_args *args, int32_t vectors) {
+    if (args->requantise.rule != CI_REQUANTISE_SCALE || args->a_sum || args->requantise.flip)
+        return STORE_GENERALLY;
+    if (args->requantise.residual.data)
+        return STORE_ADDED;
     int small = 1;
     for (int32_t v = 0; v < vectors; v++)
         small &= vf_all_below_1(vf_load(args->requantise.scale + v * VI_LANES));
-    return small;
+    return small ? STORE_SCALED : STORE_GENERALLY;
 }
 
-/* What that way needs, read once: bytes are stored through a pointer that might point anywhere. */
+/* What the first way needs, read once: bytes are stored through a pointer that might point anywhere. */
 typedef struct {
     vi zero_point; /* int16 */
     vb minimum, maximum;
@@ -38,7 +42,7 @@ CI_INLINE vb pack_scaled(vi a, vi b, vi c, vi d, const scaling *way) {
     return vb_clamp(vb_pack(a, b, c, d, way->zero_point), way->minimum, way->maximum);
 }
 
-/* Sums that go another way than the one most travelled: raw, with a residual, with a weight zero point, or by
+/* Sums that go another way than the two above: raw, with a weight zero point, scaled by much, or by
  * multiplier and shift. */
 static CI_NOINLINE void store_rows_generally(const ci_gemm_s8_args *args, int32_t first, int32_t rows,
                                              int32_t vectors, const int32_t *sums) {
@@ -46,6 +50,7 @@ static CI_NOINLINE void store_rows_generally(const ci_gemm_s8_args *args, int32_
     const int32_t width = vectors * VI_LANES;
     const vi zero = vi_set1(0);
     const s8_range range = s8_stored_range_of(requantise);
+    const s8_addition addition = s8_addition_of(requantise);
     for (int32_t row = first; row < first + rows; row++, sums += width) {
         if (args->c_row[row] == CI_ROW_SKIPPED)
             continue;
@@ -62,7 +67,7 @@ static CI_NOINLINE void store_rows_generally(const ci_gemm_s8_args *args, int32_
                 else
                     part[v] = s8_rounded(part[v], requantise, n);
                 if (requantise->residual.data)
-                    part[v] = s8_add_residual(part[v], requantise,
+                    part[v] = s8_add_residual(vf_from_vi(part[v]), &addition,
                                               requantise->residual.data + requantise->residual.row[row] + n,
                                               args->columns - n);
             }

@@ -60,19 +60,35 @@ CI_INLINE vb s8_finish(vi a, vi b, vi c, vi d, const s8_range *range) {
                   range->flip);
 }
 
-/* Adds the residual to the rounded value of `columns` columns from `data` on; answers the new rounded value,
- * to which `out_origin` is yet to be added. */
-CI_INLINE vi s8_add_residual(vi rounded, const ci_requantise *requantise, const uint8_t *data,
-                             int32_t columns) {
+/* What adding a residual needs, read once. */
+typedef struct {
+    vf low, high; /* of the value before the residual is added, less its zero point */
+    vf scale, data_scale, constant;
+    vi own_offset, data_origin;
+} s8_addition;
+
+CI_INLINE s8_addition s8_addition_of(const ci_requantise *requantise) {
     const ci_residual_s8 *residual = &requantise->residual;
-    const int32_t zero_point = requantise->zero_point;
-    const vi low = vi_set1(requantise->minimum - zero_point),
-             high = vi_set1(requantise->maximum - zero_point);
-    const vi q = vi_add(vi_max(vi_min(rounded, high), low), vi_set1(zero_point));
-    const vf own = vf_from_vi(vi_sub(q, vi_set1(residual->origin)));
-    const vf other = vf_from_vi(vi_sub(vi_load_bytes(data, columns), vi_set1(residual->data_origin)));
-    const vf sum = vf_fma(own, vf_set1(residual->scale),
-                          vf_fma(other, vf_set1(residual->data_scale), vf_set1(residual->constant)));
+    const s8_addition addition = {
+        .low = vf_set1((float)(requantise->minimum - requantise->zero_point)),
+        .high = vf_set1((float)(requantise->maximum - requantise->zero_point)),
+        .scale = vf_set1(residual->scale),
+        .data_scale = vf_set1(residual->data_scale),
+        .constant = vf_set1(residual->constant),
+        .own_offset = vi_set1(requantise->zero_point - residual->origin),
+        .data_origin = vi_set1(residual->data_origin),
+    };
+    return addition;
+}
+
+/* Adds the residual's first `columns` bytes from `data` on to a scaled value, or one that is rounded already;
+ * answers the new rounded value, to which `out_origin` is yet to be added. The limits are whole numbers, so
+ * that it does not matter whether they or the rounding come first. */
+CI_INLINE vi s8_add_residual(vf scaled, const s8_addition *addition, const uint8_t *data, int32_t columns) {
+    const vi rounded = vi_from_vf(vf_max(vf_min(scaled, addition->high), addition->low));
+    const vf own = vf_from_vi(vi_add(rounded, addition->own_offset));
+    const vf other = vf_from_vi(vi_sub(vi_load_bytes(data, columns), addition->data_origin));
+    const vf sum = vf_fma(own, addition->scale, vf_fma(other, addition->data_scale, addition->constant));
     return vi_from_vf(vf_min(sum, vf_set1(32767.0f)));
 }
 

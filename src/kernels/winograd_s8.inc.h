@@ -135,23 +135,24 @@ CI_INLINE void transform_back(const int32_t *m, int64_t position, vi bias, vi *o
     }
 }
 
-CI_INLINE void add_residual(const ci_winograd_s8_args *args, int32_t tile, int32_t column, int32_t columns,
-                            vi outputs[2][4]) {
+CI_INLINE void add_residual(const ci_winograd_s8_args *args, const s8_addition *addition, int32_t tile,
+                            int32_t column, int32_t columns, vi outputs[2][4]) {
     const ci_residual_s8 *residual = &args->requantise.residual;
     const uint8_t *data = residual->data + residual->row[tile] + column;
     CI_UNROLL
     for (int i = 0; i < 4; i++) {
         const uint8_t *from = data + i / 2 * args->residual_row_stride + i % 2 * args->residual_pixel_stride;
-        outputs[0][i] = s8_add_residual(outputs[0][i], &args->requantise, from, columns);
+        outputs[0][i] = s8_add_residual(vf_from_vi(outputs[0][i]), addition, from, columns);
         if (columns > VI_LANES)
             outputs[1][i] =
-                s8_add_residual(outputs[1][i], &args->requantise, from + VI_LANES, columns - VI_LANES);
+                s8_add_residual(vf_from_vi(outputs[1][i]), addition, from + VI_LANES, columns - VI_LANES);
     }
 }
 
 static void finish_panel(const ci_winograd_s8_args *args, const layout *l, const int32_t *sums,
                          int32_t column) {
     const s8_range range = s8_stored_range_of(&args->requantise);
+    const s8_addition addition = s8_addition_of(&args->requantise);
     const int32_t columns = args->columns - column < WIDTH ? args->columns - column : WIDTH;
     const vi bias[2] = {vi_load(args->bias + column), vi_load(args->bias + column + VI_LANES)};
     for (int32_t tile = 0; tile < args->tiles; tile++) {
@@ -164,7 +165,7 @@ static void finish_panel(const ci_winograd_s8_args *args, const layout *l, const
             outputs[1][i] = s8_rounded(outputs[1][i], &args->requantise, column + VI_LANES);
         }
         if (args->requantise.residual.data)
-            add_residual(args, tile, column, columns, outputs);
+            add_residual(args, &addition, tile, column, columns, outputs);
         uint8_t *c = args->c + args->c_tile[tile] + column;
         const int32_t stored = args->c_stored[tile];
         const vb upper = s8_finish(outputs[0][0], outputs[1][0], outputs[0][1], outputs[1][1], &range);
