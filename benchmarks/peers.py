@@ -43,7 +43,11 @@ class Worker:
 
     def __init__(self, engine: str, variant: Variant, threads: int, processors: list[int]):
         command = [sys.executable, "-m", "benchmarks.worker"]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        # With byte code from the second start on, as pip installs packages.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         job = {
             "engine": engine,
             "model": str(variant.path),
