@@ -1,4 +1,6 @@
-"""Builds the one compiled module: baseline flags everywhere, an instruction set only for the files that carry its name.
+"""Builds the one compiled module, and the C library that it is made of, which is installed next to it with its headers.
+
+Baseline flags everywhere, an instruction set only for the files that carry its name.
 
 What the compiler can do is probed, never assumed. Environment: CONV_INFER_WERROR=1 makes warnings errors,
 CONV_INFER_SANITIZE=1 builds with AddressSanitizer and UBSan, CONV_INFER_OPENMP=0 builds without OpenMP,
@@ -7,6 +9,7 @@ CONV_INFER_LIMITED_API=0 builds for the running Python only.
 
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -57,7 +60,7 @@ def enabled(variable: str, default: bool) -> bool:
 
 
 class BuildExtension(build_ext):
-    """Compiles each group of sources with its own flags and links them into one module."""
+    """Compiles each group of sources with its own flags, keeps them as a static library, links them into one module."""
 
     def build_extension(self, ext: Extension) -> None:
         self.is_msvc = self.compiler.compiler_type == "msvc"
@@ -93,8 +96,9 @@ class BuildExtension(build_ext):
         for name, sources in groups.items():
             extra = INSTRUCTION_SETS[name][1] if name else []
             objects += self.compile(sources, macros, [*flags, *self.warning_flags(), *extra])
+        self.install_library(objects, Path(self.get_ext_fullpath(ext.name)).parent)
         generated = [source for source in ext.sources if source.endswith(".c")]
-        objects += self.compile(generated, macros, flags)
+        objects += self.compile(generated, macros, [*flags, *self.glue_flags()])
         self.compiler.link_shared_object(
             objects,
             self.get_ext_fullpath(ext.name),
@@ -103,6 +107,22 @@ class BuildExtension(build_ext):
             build_temp=self.build_temp,
             target_lang="c",
         )
+
+    def install_library(self, objects: list[str], package: Path) -> None:
+        """What `conv_infer.get_library()` and `get_include()` find: objects that know nothing of Python."""
+        headers = package / "include" / "conv_infer"
+        shutil.rmtree(headers, ignore_errors=True)
+        shutil.copytree(ROOT / "include" / "conv_infer", headers)
+        archive = package / self.compiler.library_filename("conv_infer", "static")
+        archive.unlink(missing_ok=True)  # `ar` would leave members that are no longer built
+        self.compiler.create_static_lib(objects, "conv_infer", output_dir=str(package))
+
+    def copy_extensions_to_source(self) -> None:
+        """For builds in place, which are made elsewhere and copied."""
+        super().copy_extensions_to_source()
+        built, package = Path(self.build_lib) / "conv_infer", ROOT / "conv_infer"
+        shutil.copytree(built / "include", package / "include", dirs_exist_ok=True)
+        shutil.copy(built / self.compiler.library_filename("conv_infer", "static"), package)
 
     def compile(self, sources: list[str], macros: list[tuple[str, str | None]], flags: list[str]) -> list[str]:
         def one(source: str) -> list[str]:
@@ -131,6 +151,10 @@ class BuildExtension(build_ext):
             "-fvisibility=hidden",
             "-g0",
         ]
+
+    def glue_flags(self) -> list[str]:
+        """Of the generated file, which only checks and calls: small rather than fast."""
+        return [] if self.is_msvc else ["-Os"]
 
     def warning_flags(self) -> list[str]:
         if self.is_msvc:

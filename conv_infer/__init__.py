@@ -12,6 +12,7 @@ How a model becomes numbers, each room knowing only the next:
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConvInferError, InputError, MemoryLimitError, ModelError, UnsupportedError
@@ -60,6 +61,17 @@ def cpu() -> dict[str, object]:
     return describe()
 
 
+def get_include() -> str:
+    """The folder of the C headers, for `cc -I`."""
+    return os.path.join(os.path.dirname(__file__), "include")
+
+
+def get_library() -> str:
+    """The static C library, which needs no Python: `cc program.c -I<get_include()> <get_library()> -fopenmp -lm`."""
+    name = "conv_infer.lib" if os.name == "nt" else "libconv_infer.a"
+    return os.path.join(os.path.dirname(__file__), name)
+
+
 __all__ = [
     "ConvInferError",
     "InputError",
@@ -67,6 +79,8 @@ __all__ = [
     "ModelError",
     "UnsupportedError",
     "cpu",
+    "get_include",
+    "get_library",
     "load",
     "run",
 ]
