@@ -40,6 +40,8 @@ cdef extern from "conv_infer/microkernel.h":
         void *c
         const int32_t *c_row
         ci_requantise requantise
+        const void *prefetch
+        int64_t prefetch_bytes
     ctypedef void ci_gemm_s8_fn(const ci_gemm_s8_args *args) noexcept nogil
     ctypedef struct ci_depthwise_s8_args:
         int32_t channels, height, width
@@ -247,7 +249,7 @@ cdef class PackedGemm:
         args.a, args.a_row = <const uint8_t *>data_of(a), <const int32_t *>data_of(a_row)
         args.a_depth, args.c_row = <const int32_t *>data_of(a_depth), <const int32_t *>data_of(c_row)
         args.a_sum = <const int32_t *>data_of(a_sum)
-        args.requantise = requantise.c
+        args.requantise, args.prefetch = requantise.c, NULL
         cdef const char *weights = <const char *>data_of(self.weights)
         cdef const int32_t *bias = <const int32_t *>data_of(self.bias)
         cdef const int32_t *b_zero = <const int32_t *>data_of(self.b_zero)

@@ -150,8 +150,21 @@ CI_INLINE const int8_t *dot_block(const int rows, const int vectors, vi *sum, co
 }
 #endif
 
+/* What each tile draws near of the weights that are needed next: `step` bytes with each block of depth. */
+typedef struct {
+    const char *from;
+    int64_t share, step;
+} prefetching;
+
+static prefetching prefetching_of(const ci_gemm_s8_args *args, int32_t tiles) {
+    if (!args->prefetch) /* then one address over and over */
+        return (prefetching){.from = args->b};
+    const int64_t share = args->prefetch_bytes / tiles;
+    return (prefetching){args->prefetch, share, (share + args->k_blocks - 1) / args->k_blocks};
+}
+
 CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *args, int32_t first,
-                    store_way way) {
+                    store_way way, const prefetching *next) {
     s8_sums sum;
     const uint8_t *row[GEMM_S8_MAX_ROWS];
     CI_UNROLL
@@ -168,9 +181,16 @@ CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *ar
     }
     const int8_t *b = args->b;
     const int32_t *depth = args->a_depth, *const end = depth + args->k_blocks;
-    do
+    const char *prefetch = next->from;
+    const int64_t step = next->step;
+    do {
+        /* A tile of few rows reads weights faster than a line per block. */
+        CI_PREFETCH_L2(prefetch);
+        for (int line = 1; line < (rows > 2 ? 1 : vectors); line++)
+            CI_PREFETCH_L2(prefetch + 64 * line);
+        prefetch += step;
         b = dot_block(rows, vectors, sum, row, *depth, b);
-    while (++depth != end);
+    } while (++depth != end);
     CI_UNROLL
     for (int i = 0; i < rows * vectors; i++)
         vi_keep(sum[i]); /* or gcc 12 spills them in the loop */
@@ -189,12 +209,12 @@ CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *ar
         store_rows_generally(args, first, rows, vectors, spilled);
 }
 
-typedef void tile_fn(const ci_gemm_s8_args *args, int32_t first, store_way way);
+typedef void tile_fn(const ci_gemm_s8_args *args, int32_t first, store_way way, const prefetching *next);
 
 #define TILE(rows, vectors)                                                                                  \
     static CI_NOINLINE void tile_##rows##x##vectors(const ci_gemm_s8_args *args, int32_t first,              \
-                                                    store_way way) {                                         \
-        tile(rows, vectors, args, first, way);                                                               \
+                                                    store_way way, const prefetching *next) {                \
+        tile(rows, vectors, args, first, way, next);                                                         \
     }
 #define TILES_1(vectors) TILE(1, vectors)
 #define TILES_2(vectors) TILES_1(vectors) TILE(2, vectors)
@@ -242,10 +262,12 @@ void GEMM_S8_NAME(const ci_gemm_s8_args *args) {
     const int32_t most = tiles[vectors - 1].rows, count = (args->rows + most - 1) / most;
     const int32_t rows = args->rows / count, taller = args->rows % count;
     const store_way way = store_way_of(args, vectors);
+    prefetching next = prefetching_of(args, count);
     int32_t first = 0;
     for (int32_t index = 0; index < count; index++) {
         const int32_t here = rows + (index < taller);
-        tiles[vectors - 1].tile[here - 1](args, first, way);
+        tiles[vectors - 1].tile[here - 1](args, first, way, &next);
+        next.from += next.share;
         first += here;
     }
 }

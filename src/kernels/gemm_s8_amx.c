@@ -137,6 +137,19 @@ CI_INLINE void finish_groups(const int vectors, const epilogue *way, const block
         finish_groups_by(vectors, 0, way, from, group, until);
 }
 
+/* What each block draws near of the weights that are needed next: so many lines with each block of depth. */
+typedef struct {
+    const char *from;
+    int64_t share, lines;
+} prefetching;
+
+static prefetching prefetching_of(const ci_gemm_s8_args *args, int32_t blocks) {
+    if (!args->prefetch)
+        return (prefetching){.from = args->b};
+    const int64_t share = args->prefetch_bytes / blocks;
+    return (prefetching){args->prefetch, share, (share + 64 * args->k_blocks - 1) / (64 * args->k_blocks)};
+}
+
 /* Copies the rows of a tile that does not step evenly, 64 bytes of each, and says where a tile load finds
  * them. */
 CI_INLINE const uint8_t *gather(const ci_gemm_s8_args *args, const row_tile *tile, int32_t rows,
@@ -154,11 +167,12 @@ CI_INLINE const uint8_t *gather(const ci_gemm_s8_args *args, const row_tile *til
 /* The products of one block into tiles 0 .. 3, while the block before it is requantised. */
 CI_INLINE void multiply(const int row_tiles, const int vectors, const int gathers,
                         const ci_gemm_s8_args *args, const row_tile *tile, int32_t rows, const epilogue *way,
-                        const block *previous) {
+                        const block *previous, const prefetching *next) {
     uint8_t copy[MOST_TILES][TILE_BYTES] __attribute__((aligned(64)));
     const int64_t step0 = A_STEP(0), step1 = row_tiles > 1 ? A_STEP(1) : 0;
     const int64_t step2 = row_tiles > 2 ? A_STEP(2) : 0, step3 = row_tiles > 3 ? A_STEP(3) : 0;
     const uint8_t *b = args->b;
+    const char *prefetch = next->from;
     const int32_t *a_depth = args->a_depth, k_blocks = args->k_blocks, groups = previous->groups;
     const int32_t per_step = (groups + k_blocks - 1) / k_blocks;
     const uint8_t *const a0 = tile[0].a, *const a1 = row_tiles > 1 ? tile[1].a : NULL;
@@ -181,6 +195,9 @@ CI_INLINE void multiply(const int row_tiles, const int vectors, const int gather
 
     for (int32_t k = 0; k < k_blocks; k++) {
         const int32_t offset = a_depth[k];
+        for (int64_t line = 0; line < next->lines; line++)
+            CI_PREFETCH_L2(prefetch + 64 * line);
+        prefetch += 64 * next->lines;
         if (vectors > 1) {
             _tile_loadd(6, b, 64);
             _tile_loadd(7, b + TILE_BYTES, 64);
@@ -237,24 +254,25 @@ CI_INLINE void store_tiles(const int row_tiles, const int vectors, int32_t *sums
 }
 
 CI_INLINE void run_block(const int row_tiles, const int vectors, const ci_gemm_s8_args *args, int32_t rows,
-                         const epilogue *way, const block *previous, block *next) {
+                         const epilogue *way, const block *previous, block *next,
+                         const prefetching *weights) {
     int evenly = 1;
     for (int i = 0; i < row_tiles; i++)
         evenly &= next->tile[i].steps_evenly;
     if (evenly)
-        multiply(row_tiles, vectors, 0, args, next->tile, rows, way, previous);
+        multiply(row_tiles, vectors, 0, args, next->tile, rows, way, previous, weights);
     else
-        multiply(row_tiles, vectors, 1, args, next->tile, rows, way, previous);
+        multiply(row_tiles, vectors, 1, args, next->tile, rows, way, previous, weights);
     store_tiles(row_tiles, vectors, next->sums);
 }
 
 typedef void run_block_fn(const ci_gemm_s8_args *args, int32_t rows, const epilogue *way,
-                          const block *previous, block *next);
+                          const block *previous, block *next, const prefetching *weights);
 #define RUN_BLOCK(row_tiles, vectors)                                                                        \
     static CI_NOINLINE void run_block_##row_tiles##x##vectors(const ci_gemm_s8_args *args, int32_t rows,     \
                                                               const epilogue *way, const block *previous,    \
-                                                              block *next) {                                 \
-        run_block(row_tiles, vectors, args, rows, way, previous, next);                                      \
+                                                              block *next, const prefetching *weights) {     \
+        run_block(row_tiles, vectors, args, rows, way, previous, next, weights);                             \
     }
 RUN_BLOCK(1, 1)
 RUN_BLOCK(2, 1)
@@ -285,6 +303,7 @@ void ci_gemm_s8_any_amx(const ci_gemm_s8_args *args) {
     uint8_t nowhere[2 * VI_LANES] = {0};
     block blocks[2];
     blocks[0].groups = blocks[1].groups = 0;
+    prefetching weights = prefetching_of(args, (tiles + most - 1) / most);
     configure(rows, vectors == 1);
     int32_t current = 0;
     for (int32_t first = 0; first < tiles; first += most, current ^= 1) {
@@ -296,7 +315,8 @@ void ci_gemm_s8_any_amx(const ci_gemm_s8_args *args) {
                 aim(args, &next->tile[i], rows, nowhere, next->to + i * TILE_ROWS,
                     next->residual + i * TILE_ROWS);
         }
-        run_block_of[vectors - 1][count - 1](args, rows, &way, &blocks[current ^ 1], next);
+        run_block_of[vectors - 1][count - 1](args, rows, &way, &blocks[current ^ 1], next, &weights);
+        weights.from += weights.share;
         next->groups = is_deferred ? count * TILE_ROWS * vectors / 4 : 0;
         for (int32_t i = 0; i < count && !is_deferred; i++) {
             const int32_t again = next->tile[i].fresh - next->tile[i].first;

@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "conv_infer/pack_s8.h"
+#include "layout_s8.h"
 
 typedef struct {
     ci_qconv conv;
@@ -13,6 +14,12 @@ typedef struct {
 
 int32_t ci_qconv_output_bytes(const ci_qconv *conv) {
     return conv->requantise.rule == CI_REQUANTISE_NONE ? (int32_t)sizeof(int32_t) : 1;
+}
+
+static int64_t panel_bytes(const ci_kernel *kernel, const ci_qconv_panel *panel) {
+    const ci_layout_s8 layout = ci_layout_s8_of(kernel->isa);
+    return ci_round_up(panel->columns, layout.lanes) * panel->k_blocks * kernel->k_step *
+           (layout.is_wide ? 2 : 1);
 }
 
 void ci_qconv_run_panels(const ci_qconv *conv, const ci_run *run, const ci_qconv_scratch *scratch,
@@ -31,6 +38,8 @@ void ci_qconv_run_panels(const ci_qconv *conv, const ci_run *run, const ci_qconv
         args.a = input + panel->input_offset;
         args.a_depth = conv->depth_offsets + panel->depth_first;
         args.b = weights + panel->weights_offset;
+        args.prefetch_bytes = panel_bytes(conv->kernel, panel);
+        args.prefetch = (const char *)args.b + args.prefetch_bytes; /* the next panel, or the next layer */
         args.bias = bias + panel->parameter;
         if (panel->is_sums) {
             for (int32_t row = 0; row < rows; row++)
