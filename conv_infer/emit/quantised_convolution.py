@@ -18,7 +18,6 @@ from .convolution import Geometry, depth_tables, in_the_image
 from .quantised_winograd import emit_winograd
 from .requantise import element_offsets, requantise_of, require_unsigned, scales_of, zero_points_of
 
-PREFETCHED_PART_OF_L2 = 4  # weights beyond one part in so many are not in that cache when their turn comes
 WIDEST_SKIP = 1.5  # computed windows for each one wanted, at most, where that makes all of them evenly spaced
 
 
@@ -78,7 +77,6 @@ def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
         requantise=requantise_of(node),
         rows_per_task=rows_per_task,
         panels_per_task=len(packed.panels) if packed.has_sums else plan.panels_per_task,
-        prefetch=packed.nbytes > _core.cache_sizes()[1] // PREFETCHED_PART_OF_L2,
     )
     return StepInfo(
         kernel=kernel.name,
