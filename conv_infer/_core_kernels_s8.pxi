@@ -9,6 +9,7 @@ cdef extern from "conv_infer/microkernel.h":
         CI_REQUANTISE_MULTIPLIER
         CI_ROW_SKIPPED
         CI_DEPTHWISE_S8_SLACK
+        CI_DEPTHWISE_S8_TAPS
         CI_WINOGRAD_S8_TILES
         CI_OPERATION_gemm_s8
         CI_OPERATION_depthwise_s8
@@ -294,6 +295,7 @@ cdef class PackedDepthwise:
     """
 
     cdef readonly object weights, bias
+    cdef readonly Kernel kernel
     cdef readonly int padded_channels
     cdef ci_depthwise_shape_s8 shape
 
@@ -303,6 +305,7 @@ cdef class PackedDepthwise:
         weights, zero_point, bias = np.ascontiguousarray(weights), _as(zero_point, "i4"), _as(bias, "i4")
         if weights.dtype not in (np.int8, np.uint8) or weights.ndim != 3:
             raise ValueError(f"weights {weights.dtype}{list(weights.shape)}, not int8 or uint8 [height, width, channels]")
+        self.kernel = kernel
         self.shape.kernel = kernel.entry
         self.shape.kernel_height, self.shape.kernel_width, self.shape.channels = weights.shape
         cdef int32_t padded = 0, is_unsigned = weights.dtype == np.uint8

@@ -6,6 +6,16 @@
 
 #include "conv_infer/microkernel_s8.h"
 
+/* Whether a step may use it: by scale or not at all, its bounds bytes. */
+static inline int ci_requantise_is_legal(const ci_requantise *way) {
+    const ci_residual_s8 *residual = &way->residual;
+    return way->rule == CI_REQUANTISE_NONE ||
+           (way->rule == CI_REQUANTISE_SCALE && 0 <= way->minimum && way->minimum <= way->maximum &&
+            way->maximum <= 255 && 0 <= way->zero_point && way->zero_point <= 255 &&
+            (way->flip == 0 || way->flip == 0x80) && 0 <= residual->minimum &&
+            residual->minimum <= residual->maximum && residual->maximum <= 255);
+}
+
 static inline int32_t ci_clamp_s32(int32_t x, int32_t minimum, int32_t maximum) {
     return x < minimum ? minimum : x > maximum ? maximum : x;
 }

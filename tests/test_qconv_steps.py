@@ -22,8 +22,8 @@ INSTRUCTION_SETS = list(_core.isa_allowed())
 class Case:
     """A random convolution: the arrays, the node's attributes, and what it must give."""
 
-    def __init__(self, draw, winograd=False):
-        """`winograd`: dense, 3x3, stride 1, at least 2 x 2 outputs."""
+    def __init__(self, draw, winograd=False, depthwise=False):
+        """`winograd`: dense, 3x3, stride 1, at least 2 x 2 outputs. `depthwise`: in groups of one, nothing added."""
         integers = lambda low, high: draw(st.integers(low, high))  # noqa: E731
         images, height, width = integers(1, 2), integers(1, 9), integers(1, 9)
         if winograd:
@@ -36,6 +36,12 @@ class Case:
         pads = tuple(integers(0, 2) for _ in range(4))
         if winograd:
             groups, kernel, strides, dilations = 1, (3, 3), (1, 1), (1, 1)
+        if depthwise:
+            groups, channels, columns = draw(st.sampled_from([2, 3, 16, 31, 64, 70, 129])), 1, 1
+            kernel = draw(st.sampled_from([kernel, (3, 3), (3, 3), (5, 5)]))
+            height, width = max(height, kernel[0]), max(width, kernel[1])
+            strides = draw(st.sampled_from([strides, (1, 1), (2, 2)]))
+            dilations = draw(st.sampled_from([dilations, (1, 1)]))
         dilations = tuple(
             1 if (taps - 1) * step + 1 > size else step
             for taps, step, size in zip(kernel, dilations, (height, width), strict=True)
@@ -56,7 +62,7 @@ class Case:
         }[zeros]
         self.bias = rng.integers(-10000, 10000, total).astype(np.int32) if draw(st.booleans()) else None
         chosen = None
-        if not winograd and draw(st.booleans()):
+        if not winograd and not depthwise and draw(st.booleans()):
             chosen = rng.permutation(channels * groups).astype(np.int32)
             if draw(st.booleans()):
                 chosen = rng.integers(0, channels * groups, channels * groups).astype(np.int32)
@@ -64,7 +70,7 @@ class Case:
         depth = kernel[0] * kernel[1] * channels
         spread = 0.5 / (np.sqrt(depth) * 64) if not extremes else 0.01
         lo, hi = draw(st.sampled_from([(0, 255), (17, 200), (128, 255)]))
-        adds = not raw and draw(st.booleans())
+        adds = not raw and not depthwise and draw(st.booleans())
         y_zero = int(rng.integers(lo, hi + 1))
         self.attrs = {
             "strides": strides,
@@ -174,6 +180,17 @@ def test_winograd_gives_the_same_bits(kernel, data):
             assert plan.steps[-1].kernel == kernel.name
             assert plan.steps[-1].lowering.startswith("Winograd")
             assert np.array_equal(case.result_of(plan, threads), case.expected())
+
+
+@pytest.mark.parametrize("isa", INSTRUCTION_SETS)
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_depthwise(isa, data):
+    case = Case(data.draw, depthwise=True)
+    for threads in (1, 2):
+        plan = case.plan(allowed_bits(isa), threads)
+        assert plan.steps[-1].kernel.startswith("ci_depthwise_s8_")
+        assert np.array_equal(case.result_of(plan, threads), case.expected())
 
 
 class Dense:

@@ -1,5 +1,5 @@
-"""Emits int8 convolutions: in Winograd's form where that is faster, else as GEMMs: kernel, panels, depth tables, packed
-weights."""
+"""Emits int8 convolutions: depthwise ones through kernels of their own, others in Winograd's form where that is faster,
+else as GEMMs: kernel, panels, depth tables, packed weights."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ..planner.quantised_tiling import choose_kernel
 from ..planner.tiling import FLOAT_BYTES, plan_rows
 from .context import NO_BUFFER, EmitContext, StepInfo
 from .convolution import Geometry, depth_tables, in_the_image
+from .quantised_depthwise import emit_quantised_depthwise
 from .quantised_winograd import emit_winograd
 from .requantise import element_offsets, requantise_of, require_unsigned, scales_of, zero_points_of
 
@@ -27,9 +28,8 @@ def emit_qconv(ctx: EmitContext, node: Node) -> StepInfo:
     source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
     other = ctx.optional_view(node, 3)
     require_unsigned(node, source, other, *(() if node.attrs["raw"] else (output,)))
-    weights = ctx.constant(node.inputs[1])
-    geometry = Geometry(weights, node.attrs["groups"], output.shape)
-    return emit_winograd(ctx, node, geometry) or emit_gemm(ctx, node, geometry)
+    geometry = Geometry(ctx.constant(node.inputs[1]), node.attrs["groups"], output.shape)
+    return emit_quantised_depthwise(ctx, node) or emit_winograd(ctx, node, geometry) or emit_gemm(ctx, node, geometry)
 
 
 def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:

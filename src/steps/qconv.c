@@ -5,6 +5,7 @@
 
 #include "conv_infer/pack_s8.h"
 #include "layout_s8.h"
+#include "requantise.h"
 
 typedef struct {
     ci_qconv conv;
@@ -185,20 +186,10 @@ static ci_status check_panel(const ci_program *program, const ci_qconv *conv, co
     return status;
 }
 
-static int requantise_is_legal(const ci_requantise *way) {
-    if (way->rule == CI_REQUANTISE_NONE)
-        return 1;
-    const ci_residual_s8 *residual = &way->residual;
-    return way->rule == CI_REQUANTISE_SCALE && 0 <= way->minimum && way->minimum <= way->maximum &&
-           way->maximum <= 255 && 0 <= way->zero_point && way->zero_point <= 255 &&
-           (way->flip == 0 || way->flip == 0x80) && 0 <= residual->minimum &&
-           residual->minimum <= residual->maximum && residual->maximum <= 255;
-}
-
 ci_status ci_qconv_prepare(ci_program *program, ci_qconv *conv) {
     if (!conv->kernel || conv->kernel->operation != CI_OPERATION_gemm_s8 || conv->images < 1 ||
         conv->height < 1 || conv->width < 1 || conv->row_windows < conv->width || conv->depth_count < 1 ||
-        conv->panels < 1 || conv->parameters < 1 || !requantise_is_legal(&conv->requantise) ||
+        conv->panels < 1 || conv->parameters < 1 || !ci_requantise_is_legal(&conv->requantise) ||
         (conv->requantise.rule == CI_REQUANTISE_NONE && conv->residual.slot != CI_SLOT_NONE))
         return CI_ERROR_ARGUMENT;
     int32_t sums = 0;

@@ -6,6 +6,7 @@
 #include "steps/winograd_s8.h"
 
 #include "conv_infer/pack_s8.h"
+#include "requantise.h"
 
 enum { TILE = 2, PATCH = 4, UPPER = 3, LOWER = 12, LEFT = 5, RIGHT = 10 /* outputs stored, as bits */ };
 
@@ -137,15 +138,10 @@ static int tiles_fit(const ci_winograd_s8 *conv, ci_row_strides strides) {
 }
 
 static int is_legal(const ci_winograd_s8 *conv) {
-    const ci_requantise *way = &conv->requantise;
-    const ci_residual_s8 *residual = &way->residual;
     return conv->kernel && conv->kernel->operation == CI_OPERATION_winograd_s8 && conv->images >= 1 &&
            conv->height >= TILE && conv->width >= TILE && conv->tiles_per_task >= 1 &&
            conv->columns_per_task >= 1 && conv->columns_per_task % conv->kernel->nr == 0 &&
-           way->rule == CI_REQUANTISE_SCALE && 0 <= way->minimum && way->minimum <= way->maximum &&
-           way->maximum <= 255 && 0 <= way->zero_point && way->zero_point <= 255 &&
-           (way->flip == 0 || way->flip == 0x80) && 0 <= residual->minimum &&
-           residual->minimum <= residual->maximum && residual->maximum <= 255;
+           conv->requantise.rule == CI_REQUANTISE_SCALE && ci_requantise_is_legal(&conv->requantise);
 }
 
 ci_status ci_add_winograd_s8(ci_program *program, const ci_winograd_s8 *conv) {
