@@ -23,7 +23,7 @@ cdef extern from "steps/qconv.h":
         const ci_qconv_panel *panel
         int64_t parameters
         ci_requantise requantise
-        int32_t rows_per_task, panels_per_task
+        int32_t rows_per_task, panels_per_task, gathers
     ci_status ci_add_qconv(ci_program *program, const ci_qconv *conv)
 
 
@@ -155,6 +155,7 @@ def add_qconv(
     Requantise requantise,
     int rows_per_task,
     int panels_per_task,
+    bint gathers,
 ) -> None:
     """Appends an int8 convolution over unsigned bytes. `output_shape` is (images, height, width); strides are (image,
     row, pixel) in elements, the input's from one window to the next; `panels` is a list of (first column, columns,
@@ -182,7 +183,7 @@ def add_qconv(
         conv.panels, conv.panel = len(panels), panel
         conv.parameters = parameters
         conv.requantise = requantise.c
-        conv.rows_per_task, conv.panels_per_task = rows_per_task, panels_per_task
+        conv.rows_per_task, conv.panels_per_task, conv.gathers = rows_per_task, panels_per_task, gathers
         check(ci_add_qconv(program.program, &conv), "int8 convolution")
     finally:
         free(panel)

@@ -9,7 +9,7 @@ from placing import allowed_bits
 from planned_reference_quantised import conv as reference
 
 from conv_infer import _core
-from conv_infer.emit import quantised_winograd
+from conv_infer.emit import quantised_convolution, quantised_winograd
 from conv_infer.errors import UnsupportedError
 from conv_infer.graph import INTERNAL, Graph, Node, TensorType
 from conv_infer.planner import plan as planning
@@ -191,6 +191,19 @@ def test_depthwise(isa, data):
         plan = case.plan(allowed_bits(isa), threads)
         assert plan.steps[-1].kernel.startswith("ci_depthwise_s8_")
         assert np.array_equal(case.result_of(plan, threads), case.expected())
+
+
+@pytest.mark.skipif("amx" not in INSTRUCTION_SETS, reason="needs AMX")
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_windows_copied_together_give_the_same_bits(data):
+    case = Case(data.draw)
+    with pytest.MonkeyPatch.context() as patch:
+        only = tuple(kernel for kernel in quantised_tiling.kernels_of(allowed_bits("amx")) if kernel.isa == "amx")
+        patch.setattr(quantised_tiling, "kernels_of", lambda allowed: only)
+        patch.setattr(quantised_convolution, "PANELS_TO_GATHER", 1)
+        for threads in (1, 2):
+            assert np.array_equal(case.run(allowed_bits("amx"), threads), case.expected())
 
 
 class Dense:

@@ -19,6 +19,8 @@ from .quantised_depthwise import emit_quantised_depthwise
 from .quantised_winograd import emit_winograd
 from .requantise import element_offsets, requantise_of, require_unsigned, scales_of, zero_points_of
 
+PANELS_TO_GATHER = 8  # that read windows copied together, for the copy to pay
+TILE_ROWS = 16  # of a matrix register
 WIDEST_SKIP = 1.5  # computed windows for each one wanted, at most, where that makes all of them evenly spaced
 
 
@@ -42,6 +44,7 @@ def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
     )
     row_windows = windows_in_a_row(kernel, geometry, windows.strides)
     packed = PackedGroups(ctx, node, kernel, geometry, covers, group_offsets)
+    is_gathered = row_windows == geometry.width and gathers(kernel, geometry, windows.strides, packed.panels)
     rows = geometry.images * geometry.height * row_windows
     plan = plan_rows(
         rows,
@@ -77,10 +80,12 @@ def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
         requantise=requantise_of(node),
         rows_per_task=rows_per_task,
         panels_per_task=len(packed.panels) if packed.has_sums else plan.panels_per_task,
+        gathers=is_gathered,
     )
+    form = "direct" if geometry.kernel == (1, 1) else str(node.attrs.get("lowering") or IN_PLACE)
     return StepInfo(
         kernel=kernel.name,
-        lowering="direct" if geometry.kernel == (1, 1) else str(node.attrs.get("lowering") or IN_PLACE),
+        lowering=f"{form}, windows copied together" if is_gathered else form,
         macs=geometry.macs,
         weight_bytes=packed.nbytes,
     )
@@ -94,6 +99,16 @@ def windows_in_a_row(kernel: _core.Kernel, geometry: Geometry, strides: tuple[in
         return geometry.width
     count = row // pixel
     return count if geometry.width <= count <= WIDEST_SKIP * geometry.width else geometry.width
+
+
+def gathers(kernel: _core.Kernel, geometry: Geometry, strides: tuple[int, int, int], panels: list[tuple]) -> bool:
+    """Whether windows that do not follow one another evenly within a tile of matrix registers are copied together once,
+    for all panels: else the kernel does so for each, in its own scratch. `panels`: as PackedGroups makes them."""
+    image, row, pixel = strides
+    within_rows = geometry.width % TILE_ROWS == 0
+    is_even = row == pixel * geometry.width and (geometry.images == 1 or image == row * geometry.height)
+    reads_alike = all(panel[2] == 0 and panel[4] == 0 for panel in panels)
+    return kernel.isa == "amx" and len(panels) >= PANELS_TO_GATHER and reads_alike and not within_rows and not is_even
 
 
 class PackedGroups:

@@ -2,6 +2,8 @@
 #include "steps/qconv.h"
 
 #include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "conv_infer/pack_s8.h"
 #include "layout_s8.h"
@@ -9,6 +11,7 @@
 
 typedef struct {
     ci_qconv conv;
+    ci_qconv gathered; /* the same over windows that were copied together */
     int64_t rows;
     int32_t panel_tasks;
 } params;
@@ -92,6 +95,31 @@ static void skip_beyond(int32_t *rows, int32_t count, int32_t width, int32_t row
     }
 }
 
+/* Bytes from one copied window to the next; not a power of two, for the caches. */
+static int64_t gathered_step(const ci_qconv *conv) {
+    return (int64_t)conv->depth_count * conv->kernel->k_step + 64;
+}
+
+/* Copies the windows whose offsets are in the table one behind the other, and points the table there. */
+static const uint8_t *gather_windows(const ci_qconv *conv, const ci_qconv_scratch *scratch, int32_t rows,
+                                     const uint8_t *input) {
+    const int32_t *depth = conv->depth_offsets, blocks = conv->depth_count, k_step = conv->kernel->k_step;
+    const int64_t step = gathered_step(conv);
+    for (int32_t row = 0; row < rows; row++) {
+        const uint8_t *from = input + scratch->input_rows[row];
+        char *to = scratch->rest + row * step;
+        for (int32_t k = 0; k < blocks;) {
+            int32_t next = k + 1;
+            while (next < blocks && depth[next] == depth[next - 1] + k_step)
+                next++;
+            memcpy(to + (int64_t)k * k_step, from + depth[k], (size_t)(next - k) * (size_t)k_step);
+            k = next;
+        }
+        scratch->input_rows[row] = (int32_t)(row * step);
+    }
+    return (const uint8_t *)scratch->rest;
+}
+
 static void task(const void *data, const ci_run *run, int32_t task) {
     const params *p = data;
     const ci_qconv *conv = &p->conv;
@@ -115,7 +143,10 @@ static void task(const void *data, const ci_run *run, int32_t task) {
                                    conv->residual_strides);
     if (width > conv->width)
         skip_beyond(scratch.output_rows, rows, conv->width, width);
-    ci_qconv_run_panels(conv, run, &scratch, rows, first_panel, panels, input, output, residual);
+    if (conv->gathers)
+        input = gather_windows(conv, &scratch, rows, input);
+    ci_qconv_run_panels(conv->gathers ? &p->gathered : conv, run, &scratch, rows, first_panel, panels, input,
+                        output, residual);
 }
 
 static int64_t magnitude(int64_t value) {
@@ -226,6 +257,26 @@ static int skipped_windows_stay_inside(const ci_qconv *conv) {
             conv->rows_per_task % conv->row_windows == 0);
 }
 
+/* The same convolution over copies of its windows. */
+static ci_status prepare_gathered(ci_program *program, const ci_qconv *conv, ci_qconv *gathered) {
+    *gathered = *conv;
+    for (int32_t index = 0; index < conv->panels; index++) {
+        const ci_qconv_panel *panel = &conv->panel[index];
+        if (panel->input_offset != 0 || panel->depth_first != 0 || panel->k_blocks != conv->depth_count)
+            return CI_ERROR_ARGUMENT;
+    }
+    if (gathered_step(conv) > INT32_MAX / conv->rows_per_task)
+        return CI_ERROR_OVERFLOW;
+    int32_t *offsets = malloc(sizeof(int32_t) * (size_t)conv->depth_count);
+    if (!offsets)
+        return CI_ERROR_MEMORY;
+    for (int32_t k = 0; k < conv->depth_count; k++)
+        offsets[k] = k * conv->kernel->k_step;
+    gathered->depth_offsets = ci_program_keep(program, offsets, sizeof(int32_t) * (size_t)conv->depth_count);
+    free(offsets);
+    return gathered->depth_offsets ? CI_OK : CI_ERROR_MEMORY;
+}
+
 ci_status ci_add_qconv(ci_program *program, const ci_qconv *conv) {
     params p = {.conv = *conv};
     ci_status status = ci_qconv_prepare(program, &p.conv);
@@ -246,6 +297,12 @@ ci_status ci_add_qconv(ci_program *program, const ci_qconv *conv) {
         !rows_fit(conv, conv->output_strides) ||
         (conv->residual.slot != CI_SLOT_NONE && !rows_fit(conv, conv->residual_strides)))
         return CI_ERROR_OVERFLOW;
-    return ci_program_add(program, task, &p, sizeof p, (int32_t)row_tasks * p.panel_tasks,
-                          ci_qconv_scratch_bytes(conv->rows_per_task));
+    int64_t scratch_bytes = ci_qconv_scratch_bytes(conv->rows_per_task);
+    if (conv->gathers) {
+        status = prepare_gathered(program, &p.conv, &p.gathered);
+        if (status != CI_OK)
+            return status;
+        scratch_bytes += gathered_step(conv) * conv->rows_per_task;
+    }
+    return ci_program_add(program, task, &p, sizeof p, (int32_t)row_tasks * p.panel_tasks, scratch_bytes);
 }

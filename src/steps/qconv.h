@@ -41,6 +41,9 @@ typedef struct {
     ci_requantise requantise; /* its rule: scale or none. Its pointers are not read. */
     int32_t rows_per_task;    /* a multiple of row_windows where that exceeds `width` */
     int32_t panels_per_task;  /* all of them where there are sums */
+    /* 1: a task copies its windows together first, so that they lie at one distance, and all panels read the
+     * copies. One table of depth offsets, from 0 on, and no input_offset. */
+    int32_t gathers;
 } ci_qconv;
 
 /* Checks that every byte that a window, a panel or an output pixel touches lies in its buffer, and appends
