@@ -9,12 +9,18 @@ import numpy as np
 
 from . import _core
 from .errors import InputError
+from .isa import allowed_isa_bits
 from .ops_geometry import DTYPES, Geometry, integer
 from .ops_patches import plan_of
 from .planner.lowering import FLOAT_BYTES, copy_ns, products_ns
 
 OFFSET_BYTES = 4  # an entry of the indirection buffer
 RUN_NS = 3.0  # of a copy beside its bytes: short ones are many
+# int8 alone has products that go another way than the kernels: those of two patches, in loops that compilers turn into
+# vector code. Multiply-adds a nanosecond, kernels with vectors of their own coming near the last; and what begins and
+# ends each product of two patches and two columns.
+PAIR_MACS_PER_NS, SCALAR_MACS_PER_NS, VECTOR_MACS_PER_NS = 24.0, 3.7, 70.0
+PAIR_NS = 10.0
 
 
 class Gemm(NamedTuple):
@@ -37,7 +43,7 @@ class FormReport(NamedTuple):
     buffer_bytes: int
     copied_elems: int
     gemm: Gemm
-    predicted_ns: float  # beyond the multiply-adds, which are the same for every form; one thread
+    predicted_ns: float  # beyond the multiply-adds of the kernels, which are the same for every form; one thread
 
 
 def lowering_report(
@@ -95,11 +101,23 @@ def predicted_ns(form: str, plan: Any, geometry: Geometry, columns: int, dtype: 
     copied, buffer = (plan.copied_elems + plan.frame_elems) * scale, (plan.buffer_elems + plan.frame_elems) * scale
     predicted = copy_ns(copied, buffer) + products_ns(plan.gemms, plan.rows, plan.depth, columns)
     predicted += RUN_NS * _runs(form, plan, geometry)
+    if form == "two_patch" and np.dtype(dtype).itemsize == 1:
+        macs = geometry.positions * plan.depth * columns
+        predicted += geometry.positions * columns / 4 * PAIR_NS
+        predicted += macs / PAIR_MACS_PER_NS - macs / (SCALAR_MACS_PER_NS if _is_scalar() else VECTOR_MACS_PER_NS)
     if form == "indirect":  # a product for each tap, and sums that wait in memory between them
         taps = geometry.kernel[0] * geometry.kernel[1]
         predicted += copy_ns(plan.buffer_elems)
         predicted += (taps - 1) * (products_ns(1, plan.rows, 0, columns) + copy_ns(plan.rows * columns))
     return predicted
+
+
+def _is_scalar() -> bool:
+    """Whether int8 products have no kernel but the portable one."""
+    allowed = allowed_isa_bits()
+    names = _core.isa_names()
+    sets = {kernel.isa for kernel in _core.kernels() if kernel.operation == "gemm_s8"}
+    return not any(allowed >> names.index(name) & 1 for name in sets - {"scalar"})
 
 
 def _runs(form: str, plan: Any, geometry: Geometry) -> int:

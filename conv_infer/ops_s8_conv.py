@@ -13,7 +13,7 @@ from .ops_geometry import Geometry
 from .ops_s8_arguments import positive, run_in_scratch, scratch_of, tensor_of, windowed
 
 
-def _convolution(
+def arguments_of(
     input: Any,
     filter: Any,
     bias: Any = None,
@@ -57,14 +57,14 @@ def convolve_s8(input: Any, filter: Any, bias: Any = None, *, scratch: Any = Non
 
     Source: CMSIS-NN, arm_convolve_s8, arm_convolve_1x1_s8, arm_convolve_1_x_n_s8.
     """
-    arguments = _convolution(input, filter, bias, **parameters)
+    arguments = arguments_of(input, filter, bias, **parameters)
     run_in_scratch(_core.convolve_s8, arguments, scratch)
     return arguments[3]
 
 
 def convolve_s8_scratch_bytes(input: Any, filter: Any, bias: Any = None, **parameters: Any) -> int:
     """Bytes of scratch that `convolve_s8` needs for these arguments."""
-    return _core.convolve_s8(*_convolution(input, filter, bias, **parameters))
+    return _core.convolve_s8(*arguments_of(input, filter, bias, **parameters))
 
 
 class ConvolutionS8:
@@ -112,14 +112,14 @@ def conv2d_s8(
 
     Sources: as `conv2d`; CMSIS-NN, arm_convolve_s8.
     """
-    return ConvolutionS8(_convolution(input, filter, bias, **parameters), lowering, scratch).run()
+    return ConvolutionS8(arguments_of(input, filter, bias, **parameters), lowering, scratch).run()
 
 
 def conv2d_s8_scratch_bytes(
     input: Any, filter: Any, bias: Any = None, *, lowering: str = AUTO, **parameters: Any
 ) -> int:
     """Bytes of scratch that `conv2d_s8` needs for these arguments."""
-    return ConvolutionS8(_convolution(input, filter, bias, **parameters), lowering).scratch_bytes
+    return ConvolutionS8(arguments_of(input, filter, bias, **parameters), lowering).scratch_bytes
 
 
 def _depthwise(

@@ -68,7 +68,10 @@ int64_t ci_reusable_buffer_elems(const ci_reusable *layout, int32_t strips) {
 
 int64_t ci_reusable_copied_elems(const ci_reusable *layout, int32_t strips) {
     const int64_t each = layout->step ? layout->step : layout->line;
-    return layout->across.reach * (layout->line + (strips - 1) * each);
+    /* The image's last strip may be narrower. */
+    const int64_t missing = (int64_t)layout->strips * layout->strip - layout->along.outputs;
+    const int64_t unneeded = strips == layout->strips ? missing * layout->along.stride * layout->channels : 0;
+    return layout->across.reach * (layout->line + (strips - 1) * each - unneeded);
 }
 
 int64_t ci_reusable_fill(const ci_reusable *layout, const ci_pixels *image, void *buffer, int32_t strip,
@@ -80,10 +83,12 @@ int64_t ci_reusable_fill(const ci_reusable *layout, const ci_pixels *image, void
     const int32_t element_bytes = image->element_bytes;
     const int64_t pixel = (int64_t)layout->channels * element_bytes;
     const int64_t base = position * layout->step;
-    const int32_t kept = (int32_t)(layout->line / layout->channels);
-    const int32_t moved = layout->step ? (int32_t)(layout->step / layout->channels) : kept;
+    const int64_t missing = ((int64_t)strip + 1) * layout->strip - along->outputs;
+    const int32_t whole = (int32_t)(layout->line / layout->channels);
+    const int32_t kept = missing > 0 ? (int32_t)(whole - missing * along->stride) : whole;
+    const int32_t moved = layout->step ? (int32_t)(layout->step / layout->channels) : whole;
     const int32_t fresh =
-        position == 0 ? 0 : kept - moved; /* the first position along that is not there yet */
+        position == 0 ? 0 : whole - moved; /* the first position along that is not there yet */
     const int64_t start = (int64_t)strip * layout->strip * along->stride - along->pad;
 
     /* Positions along: [fresh, inside) and [outside, kept) lie in the padding, those between in the image. */

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import layers, networks, peers
+from benchmarks import layers, lowering, networks, peers
 from benchmarks.limits import Limits
 from models import zoo
 
@@ -84,3 +84,26 @@ def test_limits_need_a_compiler(monkeypatch):
     monkeypatch.setenv("CC", "false")
     with pytest.raises(RuntimeError, match="refuses"):
         Limits("scalar", 1)
+
+
+def test_lowering_counts_and_compares(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    names = ["1x28x28->8 5x5", "10x49x1->64 10x4 s2", "60x14x14->60 3x3 g3"]
+    arguments = ["--layers", *names, "--dtype", "float32", "int8", "--isa", "scalar", "--rounds", "1"]
+    lowering.main([*arguments, "--json", str(tmp_path / "all.json"), "--pictures", str(tmp_path / "pictures")])
+    printed = capsys.readouterr().out
+    assert "holds: the reusable buffer copies the padded input exactly once" in printed
+    assert "holds: it is smaller than the input" in printed
+    found = json.loads((tmp_path / "all.json").read_text())
+    assert list(found) == ["float32, scalar", "int8, scalar"]
+    for result in found.values():
+        first, second, third = result["layers"]
+        for form in ("im2row", "two_patch", "mec"):
+            assert first["forms"][form]["counted_elems"] == first["forms"][form]["copied_elems"]
+        assert first["forms"]["reusable"]["counted_elems"] == 32 * 32  # 28x28 and 2 of padding all round
+        assert second["forms"]["reusable"]["counted_elems"] == (24 * 2 + 10) * (4 * 2 + 4)
+        assert third["forms"]["reusable"]["counted_elems"] == 16 * 16 * 60
+        assert third["forms"]["in_place"]["counted_elems"] == 16 * 16 * 60  # the frame
+        assert first["forms"]["im2row"]["to_traditional"] == 1
+        assert first["auto_from_best"] >= 1 or first["auto"] == first["best"]
+    assert len(list((tmp_path / "pictures").glob("lowering_*.svg"))) == 4

@@ -68,7 +68,8 @@ ci_status ci_window_axes(int32_t height, int32_t width, const ci_window *window,
 ci_status ci_reusable_lay(const ci_axis *along, const ci_axis *across, int32_t channels,
                           ci_strip_direction direction, int32_t strip, ci_reusable *layout);
 
-/* Elements of a buffer that is used for `strips` strips in a row, and elements written while doing so. */
+/* Elements of a buffer that is used for `strips` strips in a row, and elements written while doing so (at
+ * most, where these are not all of the image's). */
 int64_t ci_reusable_buffer_elems(const ci_reusable *layout, int32_t strips);
 int64_t ci_reusable_copied_elems(const ci_reusable *layout, int32_t strips);
 

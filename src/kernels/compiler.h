@@ -34,6 +34,13 @@
 #    define CI_INDEPENDENT
 #endif
 
+/* In the body of a loop that is not to be made a vector loop itself: the vectors are in its body. */
+#if defined(__GNUC__) && !defined(__clang__)
+#    define CI_ONE_BY_ONE __asm__ volatile("")
+#else
+#    define CI_ONE_BY_ONE ((void)0)
+#endif
+
 /* Draws the cache line of an address, which need not be a valid one, into the first- or second-level cache.
  */
 #if defined(__GNUC__)
