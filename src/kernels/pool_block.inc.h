@@ -34,10 +34,9 @@ CI_INLINE void POOL_NAME(block)(const POOL_ELEMENT *input, POOL_ELEMENT *output,
         output[c] = POOL_FINISH(result[c], scale);
 }
 
-/* Any number of channels of a window of the compile-time size kernel x kernel: the result never leaves a
- * register. */
-CI_INLINE void POOL_NAME(whole)(const POOL_ELEMENT *input, POOL_ELEMENT *output, int64_t row, int64_t column,
-                                float scale, int32_t channels, const int kernel) {
+/* Channels of a window of the compile-time size kernel x kernel: the result never leaves a register. */
+CI_INLINE void POOL_NAME(some)(const POOL_ELEMENT *input, POOL_ELEMENT *output, int64_t row, int64_t column,
+                               float scale, const int kernel, const int32_t channels) {
     (void)scale;
     CI_INDEPENDENT
     for (int32_t c = 0; c < channels; c++) {
@@ -47,6 +46,28 @@ CI_INLINE void POOL_NAME(whole)(const POOL_ELEMENT *input, POOL_ELEMENT *output,
             result = POOL_JOIN(result, input[tap / kernel * row + tap % kernel * column + c]);
         output[c] = POOL_FINISH(result, scale);
     }
+}
+
+/* All channels, in pieces of compile-time size; the last may compute again what the one before has. */
+CI_INLINE void POOL_NAME(whole)(const POOL_ELEMENT *input, POOL_ELEMENT *output, int64_t row, int64_t column,
+                                float scale, int32_t channels, const int kernel) {
+    int32_t c = 0;
+    for (; c + 32 <= channels; c += 32)
+        POOL_NAME(some)(input + c, output + c, row, column, scale, kernel, 32);
+    if (c + 16 <= channels) {
+        POOL_NAME(some)(input + c, output + c, row, column, scale, kernel, 16);
+        c += 16;
+    }
+    if (c == channels)
+        return;
+    if (channels < 8) {
+        POOL_NAME(some)(input, output, row, column, scale, kernel, channels);
+        return;
+    }
+    if (c + 8 < channels)
+        POOL_NAME(some)(input + c, output + c, row, column, scale, kernel, 8);
+    c = channels - 8;
+    POOL_NAME(some)(input + c, output + c, row, column, scale, kernel, 8);
 }
 
 void POOL_FUNCTION(const ci_pool_args *args) {
