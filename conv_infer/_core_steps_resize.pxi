@@ -4,7 +4,8 @@ cdef extern from "steps/resize.h":
     ctypedef struct ci_resize_table:
         const int32_t *first
         const int32_t *second
-        const float *weight
+        const float *first_weight
+        const float *second_weight
     ctypedef struct ci_resize:
         int32_t is_linear, element_bytes
         ci_ref y_ref, x_ref
@@ -28,13 +29,17 @@ cdef extern from "steps/matmul.h":
 
 cdef ci_resize_table resize_table_of(tuple table, Py_ssize_t size, bint is_linear) except *:
     cdef const int32_t[::1] first = table[0], second = table[1]
-    cdef const float[::1] weight = table[2]
+    cdef const float[::1] first_weight = table[2], second_weight = table[3]
     cdef ci_resize_table result
-    if first.shape[0] != size or (is_linear and (second.shape[0] != size or weight.shape[0] != size)):
+    cdef bint fits = first.shape[0] == size
+    if is_linear:
+        fits = fits and second.shape[0] == first_weight.shape[0] == second_weight.shape[0] == size
+    if not fits:
         raise ConvInferError("resize: a table has another length than the output's side")
     result.first = &first[0] if size else NULL
     result.second = &second[0] if size and is_linear else NULL
-    result.weight = &weight[0] if size and is_linear else NULL
+    result.first_weight = &first_weight[0] if size and is_linear else NULL
+    result.second_weight = &second_weight[0] if size and is_linear else NULL
     return result
 
 
@@ -51,8 +56,8 @@ def add_resize(
     uint32_t allowed,
 ) -> None:
     """Appends a resize of NHWC images, nearest (any element) or linear (float32). `y` and `x` are (ref, NHWC shape,
-    (image, row, pixel) strides in elements); `rows` and `columns` are tables (first, second, weight) for each output
-    row and column: int32, int32 and float32 arrays."""
+    (image, row, pixel) strides in elements); `rows` and `columns` are tables (first, second, their weights) for each
+    output row and column: two int32 and two float32 arrays."""
     cdef ci_resize step
     step.is_linear, step.element_bytes = linear, element_bytes
     step.y_ref, step.x_ref = ref_of(y[0]), ref_of(x[0])

@@ -57,7 +57,7 @@ def compare(mode, coordinates, rounding, shape, by_scales, how, **layout):
     if mode == "nearest":
         np.testing.assert_array_equal(one, expected)
     else:
-        np.testing.assert_allclose(one, expected, rtol=1e-5, atol=1e-5)  # positions of up to 40 are rounded
+        np.testing.assert_array_equal(one, expected)
 
 
 @pytest.mark.parametrize("coordinates", COORDINATES)
@@ -114,7 +114,8 @@ def test_nearest_moves_elements_of_any_size(dtype):
 
 
 def table(first, second, weight):
-    return np.array(first, np.int32), np.array(second, np.int32), np.array(weight, np.float32)
+    weight = np.array(weight, np.float32)
+    return np.array(first, np.int32), np.array(second, np.int32), 1 - weight, weight
 
 
 def add_resize(program, views, rows, threads=1, allowed=1):

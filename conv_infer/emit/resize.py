@@ -54,11 +54,14 @@ def nearest_table(positions: np.ndarray, rounding: str, size: int) -> np.ndarray
     return np.clip(chosen, 0, size - 1).astype(np.int32)
 
 
-def linear_table(positions: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two source indices around each position, and the weight of the second."""
+def linear_table(positions: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The two source indices around each position, and their weights; halves where both are the last one."""
     inside = np.clip(positions, np.float32(0), np.float32(size - 1))
     first = inside.astype(np.int32)
-    return first, np.minimum(first + 1, size - 1).astype(np.int32), (inside - first).astype(np.float32)
+    second = np.minimum(first + 1, size - 1).astype(np.int32)
+    half = np.where(first == second, np.float32(0.5), np.float32(0))
+    before = np.where(half, half, second.astype(np.float32) - inside)
+    return first, second, before, np.where(half, half, inside - first.astype(np.float32))
 
 
 def emit_resize(ctx: EmitContext, node: Node) -> StepInfo:
@@ -80,7 +83,8 @@ def emit_resize(ctx: EmitContext, node: Node) -> StepInfo:
             tables.append(linear_table(positions, size))
         else:
             table = nearest_table(positions, node.attrs["nearest_mode"], size)
-            tables.append((table, table, np.zeros(count, np.float32)))
+            weights = np.zeros(count, np.float32)
+            tables.append((table, table, weights, weights))
     _core.add_resize(
         ctx.program,
         linear=mode == "linear",
@@ -92,4 +96,4 @@ def emit_resize(ctx: EmitContext, node: Node) -> StepInfo:
         threads=ctx.threads,
         allowed=ctx.allowed,
     )
-    return StepInfo(kernel=kernel_name("lerp_f32", ctx.allowed) if mode == "linear" else "copy", note=mode)
+    return StepInfo(kernel=kernel_name("bilinear_f32", ctx.allowed) if mode == "linear" else "copy", note=mode)

@@ -150,17 +150,23 @@ typedef struct {
 } ci_layer_norm_f32_args;
 typedef void ci_layer_norm_f32_fn(const ci_layer_norm_f32_args *args);
 
-/* y[r * y_row_stride + c] = x[left[r] + c] * (1 - weight[r]) + x[right[r] + c] * weight[r]: one pixel a row.
- */
+/* One row of a bilinear resize, a pixel for each of `rows`: with l = left[r] + c, r' = right[r] + c and the
+ * products of weights a = left_weight * upper_weight, b = right_weight * upper_weight, and so on,
+ *
+ *     y[r * y_row_stride + c] = ((upper[l] * a + upper[r'] * b) + lower[l] * c) + lower[r'] * d
+ *
+ * in this order, without fma, as onnxruntime computes it: where levels of a quantised tensor are resized,
+ * many results lie halfway between two levels. */
 typedef struct {
     int64_t rows, columns;
-    const float *x;
+    const float *upper, *lower;  /* the two source rows */
     const int64_t *left, *right; /* [rows], elements */
-    const float *weight;         /* [rows] */
+    float upper_weight, lower_weight;
+    const float *left_weight, *right_weight; /* [rows] */
     float *y;
     int64_t y_row_stride;
-} ci_lerp_f32_args;
-typedef void ci_lerp_f32_fn(const ci_lerp_f32_args *args);
+} ci_bilinear_f32_args;
+typedef void ci_bilinear_f32_fn(const ci_bilinear_f32_args *args);
 
 #ifdef __cplusplus
 }

@@ -193,7 +193,7 @@ typedef void ci_maxpool_u8_fn(const ci_pool_args *args);
     X(softmax_f32)                                                                                           \
     X(lrn_f32)                                                                                               \
     X(layer_norm_f32)                                                                                        \
-    X(lerp_f32)                                                                                              \
+    X(bilinear_f32)                                                                                          \
     X(gemm_dot_f32)                                                                                          \
     X(depthwise_f32)                                                                                         \
     X(grouped_f32)                                                                                           \

@@ -181,14 +181,19 @@ void CI_NAME(layer_norm_f32_any)(const ci_layer_norm_f32_args *args) {
     }
 }
 
-void CI_NAME(lerp_f32_any)(const ci_lerp_f32_args *args) {
+void CI_NAME(bilinear_f32_any)(const ci_bilinear_f32_args *args) {
     const int64_t columns = args->columns;
     for (int64_t row = 0; row < args->rows; row++) {
-        const float *left = args->x + args->left[row], *right = args->x + args->right[row];
+        const float *upper_left = args->upper + args->left[row],
+                    *upper_right = args->upper + args->right[row];
+        const float *lower_left = args->lower + args->left[row],
+                    *lower_right = args->lower + args->right[row];
+        const float left = args->left_weight[row], right = args->right_weight[row];
+        const float w0 = left * args->upper_weight, w1 = right * args->upper_weight;
+        const float w2 = left * args->lower_weight, w3 = right * args->lower_weight;
         float *y = args->y + row * args->y_row_stride;
-        const float weight = args->weight[row], rest = 1.0f - weight;
         CI_INDEPENDENT
         for (int64_t i = 0; i < columns; i++)
-            y[i] = CI_FMA(right[i], weight, left[i] * rest);
+            y[i] = upper_left[i] * w0 + upper_right[i] * w1 + lower_left[i] * w2 + lower_right[i] * w3;
     }
 }

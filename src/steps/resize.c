@@ -1,5 +1,4 @@
-/* Resizing row by row. Linear: two source rows are mixed into scratch, whose pixels are then mixed along the
- * row. */
+/* Resizing row by row. */
 #include "resize.h"
 
 #include <stdlib.h>
@@ -14,10 +13,10 @@ typedef struct {
     int64_t element_bytes;
     int64_t rows_per_task;
     const int32_t *first_row, *second_row;
-    const float *row_weight;
+    const float *first_row_weight, *second_row_weight;
     const int64_t *first_column, *second_column; /* elements */
-    const float *column_weight;
-    ci_lerp_f32_fn *lerp; /* NULL: nearest */
+    const float *first_column_weight, *second_column_weight;
+    ci_bilinear_f32_fn *bilinear; /* NULL: nearest */
 } resize;
 
 static void nearest_row(const resize *step, const char *x, char *y) {
@@ -27,33 +26,22 @@ static void nearest_row(const resize *step, const char *x, char *y) {
                x + step->first_column[column] * step->element_bytes, bytes);
 }
 
-static void linear_row(const resize *step, const float *x, int32_t row, float *scratch, float *y) {
-    const int64_t zero = 0, channels = step->x.channels;
-    const int64_t below = (int64_t)(step->second_row[row] - step->first_row[row]) * step->x.row_stride;
-    const int is_dense = step->x.pixel_stride == channels;
-    ci_lerp_f32_args args = {
-        .rows = 1,
-        .columns = is_dense ? step->x.width * channels : channels,
-        .left = &zero,
-        .right = &below,
-        .weight = &step->row_weight[row],
-    };
-    for (int32_t pixel = 0; pixel < (is_dense ? 1 : step->x.width); pixel++) {
-        args.x = x + step->first_row[row] * step->x.row_stride + pixel * step->x.pixel_stride;
-        args.y = scratch + pixel * channels;
-        step->lerp(&args);
-    }
-    args = (ci_lerp_f32_args){
+static void linear_row(const resize *step, const float *x, int32_t row, float *y) {
+    const ci_bilinear_f32_args args = {
         .rows = step->y.width,
-        .columns = channels,
-        .x = scratch,
+        .columns = step->y.channels,
+        .upper = x + step->first_row[row] * step->x.row_stride,
+        .lower = x + step->second_row[row] * step->x.row_stride,
         .left = step->first_column,
         .right = step->second_column,
-        .weight = step->column_weight,
+        .upper_weight = step->first_row_weight[row],
+        .lower_weight = step->second_row_weight[row],
+        .left_weight = step->first_column_weight,
+        .right_weight = step->second_column_weight,
         .y = y,
         .y_row_stride = step->y.pixel_stride,
     };
-    step->lerp(&args);
+    step->bilinear(&args);
 }
 
 static void run_task(const void *params, const ci_run *run, int32_t task) {
@@ -67,8 +55,8 @@ static void run_task(const void *params, const ci_run *run, int32_t task) {
         const char *x = (const char *)ci_address(run, step->x_ref) + image * step->x.image_stride * element;
         char *y = (char *)ci_address(run, step->y_ref) +
                   (image * step->y.image_stride + row * step->y.row_stride) * element;
-        if (step->lerp)
-            linear_row(step, (const float *)x, row, (float *)run->scratch, (float *)y);
+        if (step->bilinear)
+            linear_row(step, (const float *)x, row, (float *)y);
         else if (index > begin && row && step->first_row[row] == step->first_row[row - 1] &&
                  step->y.pixel_stride == step->y.channels)
             memcpy(y, y - step->y.row_stride * element, (size_t)(step->y.width * step->y.channels * element));
@@ -117,24 +105,26 @@ ci_status ci_add_resize(ci_program *program, const ci_resize *given) {
                               !is_inside(given->columns.second, y->width, x->width))))
         return CI_ERROR_BOUNDS;
     resize step = {.y_ref = given->y_ref, .x_ref = given->x_ref, .y = *y, .x = *x, .element_bytes = bytes};
-    /* Mixed rows are dense; nearest reads the source itself. */
-    const int64_t stride = given->is_linear ? x->channels : x->pixel_stride;
     step.first_row = ci_program_keep(program, given->rows.first, (size_t)y->height * sizeof *step.first_row);
-    step.first_column = keep_offsets(program, given->columns.first, y->width, stride);
+    step.first_column = keep_offsets(program, given->columns.first, y->width, x->pixel_stride);
     if (!step.first_row || !step.first_column)
         return CI_ERROR_MEMORY;
     if (given->is_linear) {
-        const ci_kernel *kernel = ci_kernel_find(CI_OPERATION_lerp_f32, "any", given->allowed);
+        const ci_kernel *kernel = ci_kernel_find(CI_OPERATION_bilinear_f32, "any", given->allowed);
         if (!kernel)
             return CI_ERROR_UNSUPPORTED;
-        step.lerp = (ci_lerp_f32_fn *)kernel->function;
-        const size_t rows = (size_t)y->height, columns = (size_t)y->width;
-        step.second_row = ci_program_keep(program, given->rows.second, rows * sizeof *step.second_row);
-        step.row_weight = ci_program_keep(program, given->rows.weight, rows * sizeof *step.row_weight);
-        step.second_column = keep_offsets(program, given->columns.second, y->width, stride);
-        step.column_weight =
-            ci_program_keep(program, given->columns.weight, columns * sizeof *step.column_weight);
-        if (!step.second_row || !step.row_weight || !step.second_column || !step.column_weight)
+        step.bilinear = (ci_bilinear_f32_fn *)kernel->function;
+        const ci_resize_table *rows = &given->rows, *columns = &given->columns;
+        const size_t row_bytes = (size_t)y->height * sizeof(float),
+                     column_bytes = (size_t)y->width * sizeof(float);
+        step.second_row = ci_program_keep(program, rows->second, (size_t)y->height * sizeof *step.second_row);
+        step.first_row_weight = ci_program_keep(program, rows->first_weight, row_bytes);
+        step.second_row_weight = ci_program_keep(program, rows->second_weight, row_bytes);
+        step.second_column = keep_offsets(program, columns->second, y->width, x->pixel_stride);
+        step.first_column_weight = ci_program_keep(program, columns->first_weight, column_bytes);
+        step.second_column_weight = ci_program_keep(program, columns->second_weight, column_bytes);
+        if (!step.second_row || !step.first_row_weight || !step.second_row_weight || !step.second_column ||
+            !step.first_column_weight || !step.second_column_weight)
             return CI_ERROR_MEMORY;
     }
     const int64_t rows = (int64_t)y->images * y->height;
@@ -142,7 +132,6 @@ ci_status ci_add_resize(ci_program *program, const ci_resize *given) {
     const int64_t tasks =
         ci_task_count(given->threads, row_bytes > INT64_MAX / rows ? INT64_MAX : rows * row_bytes, rows);
     step.rows_per_task = (rows + tasks - 1) / tasks;
-    const int64_t scratch = given->is_linear ? (int64_t)x->width * x->channels * (int64_t)sizeof(float) : 0;
     return ci_program_add(program, run_task, &step, sizeof step,
-                          (int32_t)((rows + step.rows_per_task - 1) / step.rows_per_task), scratch);
+                          (int32_t)((rows + step.rows_per_task - 1) / step.rows_per_task), 0);
 }

@@ -5,11 +5,11 @@
 
 #include "conv_infer/program.h"
 
-/* Along one axis: output position i takes (1 - weight[i]) of source position first[i] and weight[i] of
+/* Along one axis: output position i takes first_weight[i] of source position first[i] and second_weight[i] of
  * second[i]. Nearest: `first` alone is read. */
 typedef struct {
     const int32_t *first, *second;
-    const float *weight;
+    const float *first_weight, *second_weight;
 } ci_resize_table;
 
 typedef struct {
