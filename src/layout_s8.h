@@ -9,6 +9,9 @@ typedef struct {
     int32_t lanes;       /* columns of a vector: panels are padded to whole ones */
     int32_t is_wide;     /* weights are int16, k_step 4 split into bytes 0, 2 and 1, 3; else int8 */
     int32_t tile_blocks; /* 16 columns x 64 bytes of depth lie together (AMX) */
+    int32_t fours;       /* of the depth of one column that lie together, less one */
+    int32_t origin;      /* what GEMM takes off each byte of A, so that its products are signed; and ... */
+    int32_t odd_origin;  /* ... off bytes 8 .. 15 of each 16 */
 } ci_layout_s8;
 
 static inline ci_layout_s8 ci_layout_s8_of(ci_isa isa) {
@@ -23,6 +26,12 @@ static inline ci_layout_s8 ci_layout_s8_of(ci_isa isa) {
         return (ci_layout_s8){.lanes = 16};
     case CI_ISA_AMX:
         return (ci_layout_s8){.lanes = 16, .tile_blocks = 1};
+    case CI_ISA_NEON:
+        return (ci_layout_s8){.lanes = 4, .fours = 3, .origin = 128, .odd_origin = 127};
+    case CI_ISA_DOTPROD:
+        return (ci_layout_s8){.lanes = 4, .origin = 128, .odd_origin = 128};
+    case CI_ISA_I8MM:
+        return (ci_layout_s8){.lanes = 4, .fours = 1};
     default:
         return (ci_layout_s8){.lanes = 4};
     }

@@ -100,6 +100,11 @@ int32_t ci_pack_s8_needs_sums(const ci_gemm_shape_s8 *shape, const ci_gemm_size_
     return 0;
 }
 
+/* What is taken off the weights of column n when they are stored. */
+static int32_t subtrahend(const ci_weights_s8 *weights, int32_t n, int32_t fits) {
+    return fits ? ci_zero_point_at_s8(weights, n) : weights->is_unsigned ? 128 : 0;
+}
+
 /* Writes four consecutive weights of a column; `group` counts fours of depth from the panel's start. */
 static void put_four(const ci_layout_s8 *layout, int64_t width, int64_t group, int32_t column,
                      const int16_t *four, void *packed) {
@@ -109,7 +114,8 @@ static void put_four(const ci_layout_s8 *layout, int64_t width, int64_t group, i
         odd[0] = four[1], odd[1] = four[3];
         return;
     }
-    int64_t at = (group * width + column) * 4;
+    const int64_t fours = layout->fours + 1;
+    int64_t at = (group / fours * width + column) * 4 * fours + group % fours * 4;
     if (layout->tile_blocks) /* 16 fours to a block of 64; 16 columns to a tile */
         at = (group / 16 * width + column / 16 * 16) * 64 + group % 16 * 64 + column % 16 * 4;
     const int8_t bytes[4] = {(int8_t)four[0], (int8_t)four[1], (int8_t)four[2], (int8_t)four[3]};
@@ -144,8 +150,7 @@ void ci_pack_s8_weights(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *si
         const int64_t width = ci_round_up(panel.columns, layout.lanes);
         for (int32_t column = 0; column < panel.columns; column++) {
             const int32_t n = panel.first_column + column;
-            const int32_t less = fits ? ci_zero_point_at_s8(weights, n) : weights->is_unsigned ? 128 : 0;
-            pack_column(shape, &layout, width, column, weights, n, less,
+            pack_column(shape, &layout, width, column, weights, n, subtrahend(weights, n, fits),
                         (char *)packed + panel.weight_offset);
         }
     }
@@ -179,9 +184,25 @@ void ci_sum_range_add_column(ci_sum_range_s8 *range, int32_t depth, const ci_wei
     ci_sum_range_add(range, positive, negative, a_zero);
 }
 
+/* What the sum of column n lacks because the kernel takes origins off the bytes of A; modulo 2^32. */
+static uint32_t origins_share(const ci_gemm_shape_s8 *shape, const ci_layout_s8 *layout,
+                              const ci_weights_s8 *weights, int32_t n, int32_t less) {
+    uint32_t share = 0;
+    int32_t k = 0;
+    for (int32_t run = 0; run < shape->runs; run++) {
+        for (int32_t byte = 0; byte < run_length(shape, run); byte++) {
+            const int32_t origin = byte & 8 ? layout->odd_origin : layout->origin;
+            share += (uint32_t)(origin * (ci_weight_at_s8(weights, n, k++) - less));
+        }
+    }
+    return share;
+}
+
 ci_status ci_pack_s8_bias(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *size,
                           const ci_weights_s8 *weights, int32_t a_zero, const int32_t *bias,
                           int32_t *folded) {
+    const ci_layout_s8 layout = ci_layout_s8_of(shape->kernel->isa);
+    const int32_t fits = !layout.origin || !ci_pack_s8_needs_sums(shape, size, weights);
     for (int32_t n = 0; n < size->padded_columns; n++) {
         const int32_t is_column = n < shape->columns;
         ci_sum_range_s8 range = {.bias = bias && is_column ? bias[n] : 0};
@@ -189,7 +210,10 @@ ci_status ci_pack_s8_bias(const ci_gemm_shape_s8 *shape, const ci_gemm_size_s8 *
             ci_sum_range_add_column(&range, size->depth, weights, n, a_zero);
         if (!ci_sum_range_fits(&range))
             return CI_ERROR_OVERFLOW;
-        folded[n] = (int32_t)range.bias;
+        uint32_t share = 0;
+        if (is_column && layout.origin)
+            share = origins_share(shape, &layout, weights, n, subtrahend(weights, n, fits));
+        folded[n] = (int32_t)((uint32_t)range.bias + share);
     }
     return CI_OK;
 }

@@ -1,10 +1,17 @@
-/* The body of the int8 GEMM kernels of x86 (ci_gemm_s8_args in conv_infer/microkernel_s8.h), written in the
- * vector vocabulary. Included once per instruction set, with
+/* The body of the int8 GEMM kernels (ci_gemm_s8_args in conv_infer/microkernel_s8.h), written in the vector
+ * vocabulary. Included once per instruction set, with
  *
  *     GEMM_S8_NAME          the kernel's name
  *     GEMM_S8_ROWS_1 ... 5  rows of the tile for panels of 1, 2, ... vectors of columns; undefined where
- * there are no panels as wide vi_dot_quads(s, a, b) s += a . b over the four bytes of each lane (a unsigned);
- * a statement. Or else vi_dot_pairs(s, a, b) the same over two int16, b a vector in memory
+ *                           there are no panels as wide
+ *     vi_keep(x)            keeps a value in a register of its own
+ *
+ * and the products in one of these forms, from the widest packed unit to the narrowest:
+ *
+ *     vi_dot_quads(s, a, b)  s += a . b over the four bytes of each lane (a unsigned); a statement
+ *     vi_dot_pairs(s, a, b)  the same over two int16, b a vector in memory
+ *     GEMM_S8_DOT_BLOCK      the file defines dot_block(), which adds one block of depth to the sums, itself
+ *     GEMM_S8_SUM_TILE       the file defines sum_tile(), which makes all sums of a tile, itself
  *
  * Registers: rows * vectors sums, the vectors of b, four bytes of a row of A in every lane. Each row has a
  * pointer of its own, so a tile spans output rows and image borders as it likes; the rows of a call are dealt
@@ -12,6 +19,7 @@
  *
  * Packed b: quads [k_block][column][4] of int8, or pairs [k_block][2][column][2] of int16, first bytes 0 and
  * 2 of each block, then 1 and 3: so four bytes of A, loaded into every lane, split by a mask and a shift.
+ * The files with products of their own say how theirs is packed.
  */
 #include "gemm_s8_store.inc.h"
 
@@ -115,7 +123,7 @@ static CI_NOINLINE void store_rows_added(const ci_gemm_s8_args *args, int32_t fi
     }
 }
 
-#ifdef vi_dot_quads
+#if defined(vi_dot_quads)
 CI_INLINE const int8_t *dot_block(const int rows, const int vectors, vi *sum, const uint8_t *const *row,
                                   int32_t offset, const int8_t *b) {
     vi column[GEMM_S8_MAX_VECTORS];
@@ -131,7 +139,7 @@ CI_INLINE const int8_t *dot_block(const int rows, const int vectors, vi *sum, co
     }
     return b + vectors * 4 * VI_LANES;
 }
-#else
+#elif defined(vi_dot_pairs)
 CI_INLINE const int8_t *dot_block(const int rows, const int vectors, vi *sum, const uint8_t *const *row,
                                   int32_t offset, const int8_t *b) {
     const vi *column = (const vi *)(const void *)b;
@@ -163,13 +171,9 @@ static prefetching prefetching_of(const ci_gemm_s8_args *args, int32_t tiles) {
     return (prefetching){args->prefetch, share, (share + args->k_blocks - 1) / args->k_blocks};
 }
 
-CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *args, int32_t first,
-                    store_way way, const prefetching *next) {
-    s8_sums sum;
-    const uint8_t *row[GEMM_S8_MAX_ROWS];
-    CI_UNROLL
-    for (int r = 0; r < rows; r++)
-        row[r] = args->a + args->a_row[first + r];
+#ifndef GEMM_S8_SUM_TILE
+CI_INLINE void sum_tile(const int rows, const int vectors, const ci_gemm_s8_args *args,
+                        const uint8_t *const *row, vi *sum, const char *prefetch, int64_t step) {
     CI_UNROLL
     for (int v = 0; v < vectors; v++) {
         const vi bias = vi_load(args->bias + v * VI_LANES);
@@ -181,8 +185,6 @@ CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *ar
     }
     const int8_t *b = args->b;
     const int32_t *depth = args->a_depth, *const end = depth + args->k_blocks;
-    const char *prefetch = next->from;
-    const int64_t step = next->step;
     do {
         /* A tile of few rows reads weights faster than a line per block. */
         CI_PREFETCH_L2(prefetch);
@@ -194,6 +196,17 @@ CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *ar
     CI_UNROLL
     for (int i = 0; i < rows * vectors; i++)
         vi_keep(sum[i]); /* or gcc 12 spills them in the loop */
+}
+#endif
+
+CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *args, int32_t first,
+                    store_way way, const prefetching *next) {
+    s8_sums sum;
+    const uint8_t *row[GEMM_S8_MAX_ROWS];
+    CI_UNROLL
+    for (int r = 0; r < rows; r++)
+        row[r] = args->a + args->a_row[first + r];
+    sum_tile(rows, vectors, args, row, sum, next->from, next->step);
 
     if (CI_LIKELY(way == STORE_SCALED)) {
         store_scaled(rows, vectors, args, first, sum);

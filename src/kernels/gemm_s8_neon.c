@@ -1,0 +1,63 @@
+/* int8 GEMM, NEON without dot products: 4 rows x 4 columns of sums at a time, panels of up to 16 columns.
+ *
+ * Packed b: [k_block of 16][column][16]. Vectors run along the depth: bytes are multiplied to int16 (smull),
+ * two products are joined there (smlsl2), and pairs of those are added to int32 sums (sadalp); four sums for
+ * each row and column, added up in the end. Three instructions for 16 products.
+ *
+ * Two signed products may leave int16, but their difference may not: so bytes 8 to 15 of each 16 of A are
+ * complemented as they are made signed, -1 - (a - 128) = 127 - a, and their products subtracted. What that
+ * changes is the bias (odd_origin in layout_s8.h). The extremes, 128 * 128 + 128 * 127, fit. */
+#include "simd_s8_neon.h"
+
+#include "conv_infer/microkernel.h"
+
+#define GEMM_S8_NAME ci_gemm_s8_any_neon
+#define GEMM_S8_ROWS_1 4
+#define GEMM_S8_ROWS_2 4
+#define GEMM_S8_ROWS_3 4
+#define GEMM_S8_ROWS_4 4
+#define GEMM_S8_SUM_TILE
+
+/* The sums of `rows` rows and four columns. */
+CI_INLINE void sum_columns(const int rows, const ci_gemm_s8_args *args, const uint8_t *const *row,
+                           const int8_t *b, int64_t b_step, vi bias, vi *sum, const int sum_step,
+                           const char *prefetch, int64_t prefetch_step) {
+    const uint8x16_t signs = vcombine_u8(vdup_n_u8(0x80), vdup_n_u8(0x7f));
+    vi part[4 * 4];
+    CI_UNROLL
+    for (int i = 0; i < rows * 4; i++)
+        part[i] = vi_set1(0);
+    const int32_t *depth = args->a_depth, *const end = depth + args->k_blocks;
+    do {
+        int8x16_t a[4];
+        CI_PREFETCH_L2(prefetch);
+        prefetch += prefetch_step;
+        CI_UNROLL
+        for (int r = 0; r < rows; r++)
+            a[r] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(row[r] + *depth), signs));
+        CI_UNROLL
+        for (int c = 0; c < 4; c++) {
+            const int8x16_t column = vld1q_s8(b + 16 * c);
+            CI_UNROLL
+            for (int r = 0; r < rows; r++) {
+                const int16x8_t low = vmull_s8(vget_low_s8(a[r]), vget_low_s8(column));
+                part[r * 4 + c] = vpadalq_s16(part[r * 4 + c], vmlsl_high_s8(low, a[r], column));
+            }
+        }
+        b += b_step;
+    } while (++depth != end);
+    CI_UNROLL
+    for (int r = 0; r < rows; r++) {
+        const vi *p = part + r * 4;
+        sum[r * sum_step] = vaddq_s32(bias, vpaddq_s32(vpaddq_s32(p[0], p[1]), vpaddq_s32(p[2], p[3])));
+    }
+}
+
+CI_INLINE void sum_tile(const int rows, const int vectors, const ci_gemm_s8_args *args,
+                        const uint8_t *const *row, vi *sum, const char *prefetch, int64_t step) {
+    for (int v = 0; v < vectors; v++)
+        sum_columns(rows, args, row, (const int8_t *)args->b + v * 64, vectors * 64,
+                    vi_load(args->bias + v * VI_LANES), sum + v, vectors, prefetch, v ? 0 : step);
+}
+
+#include "gemm_s8.inc.h"
