@@ -99,12 +99,12 @@ def predicted_ns(form: str, plan: Any, geometry: Geometry, columns: int, dtype: 
     """For one image and group. A frame that the plan needs counts as copied."""
     scale = np.dtype(dtype).itemsize / FLOAT_BYTES
     copied, buffer = (plan.copied_elems + plan.frame_elems) * scale, (plan.buffer_elems + plan.frame_elems) * scale
-    predicted = copy_ns(copied, buffer) + products_ns(plan.gemms, plan.rows, plan.depth, columns)
-    predicted += RUN_NS * _runs(form, plan, geometry)
+    predicted = copy_ns(copied, buffer) + RUN_NS * _runs(form, plan, geometry)
     if form == "two_patch" and np.dtype(dtype).itemsize == 1:
         macs = geometry.positions * plan.depth * columns
         predicted += geometry.positions * columns / 4 * PAIR_NS
-        predicted += macs / PAIR_MACS_PER_NS - macs / (SCALAR_MACS_PER_NS if _is_scalar() else VECTOR_MACS_PER_NS)
+        return predicted + macs / PAIR_MACS_PER_NS - macs / (SCALAR_MACS_PER_NS if _is_scalar() else VECTOR_MACS_PER_NS)
+    predicted += products_ns(plan.gemms, plan.rows, plan.depth, columns)
     if form == "indirect":  # a product for each tap, and sums that wait in memory between them
         taps = geometry.kernel[0] * geometry.kernel[1]
         predicted += copy_ns(plan.buffer_elems)
