@@ -19,6 +19,7 @@ EXIT_CODES = """exit codes:
 EXAMPLES = """examples:
   conv-infer run models/digits.onnx models/digits/3.png
   conv-infer inspect model.onnx --shape image=1,3,224,224
+  conv-infer explain model.onnx conv1 --svg conv1.svg
   conv-infer verify model.onnx photo.jpg --layers
   conv-infer bench model.onnx --threads 1
 """
@@ -27,6 +28,7 @@ EXAMPLES = """examples:
 COMMANDS = {
     "run": ("cli_run", "run a model on an image or on arrays and print what it says"),
     "inspect": ("cli_inspect", "show a model's inputs and outputs, the plan, memory, and what is not native"),
+    "explain": ("cli_explain", "draw how a convolution of a model is lowered to matrix products"),
     "verify": ("cli_verify", "compare results with onnxruntime's"),
     "bench": ("cli_bench", "measure how fast a model runs, and where the time goes"),
 }

@@ -62,7 +62,7 @@ def lowering_report(
     their padding, and strips of one output, the buffers are: im2row OH * OW * K; two_patch 2 * K (int16 where dtype has
     8 bits); mec OW * Hp * KW * C; reusable Hp * KW * C + (OW - 1) * SW * C, or Hp * KW * C where SW > KW; reusable_rows
     the same with rows for columns; in_place none, for padding is written by whoever writes the input; indirect
-    OH * OW * KH * KW offsets.
+    OH * OW * KH * KW offsets. A form whose buffer would have 2**30 elements or more is left out.
 
     Raises `conv_infer.InputError` naming the argument that is at fault.
     """
@@ -78,9 +78,13 @@ def lowering_report(
         raise InputError(f"dtype: {name} is not supported; supported: {', '.join(DTYPES)}")
     geometry = Geometry((height, width), (kernel_height, kernel_width), stride, pad, dilation, kernel_name="weight")
     itemsize = np.dtype(name).itemsize
-    reports = []
+    reports, refused = [], None
     for form in _core.lowering_forms():
-        plan = plan_of(form, geometry, depth, is_framed=True)
+        try:
+            plan = plan_of(form, geometry, depth, is_framed=True)
+        except InputError as error:  # this form needs too much
+            refused = error
+            continue
         entry = OFFSET_BYTES if form == "indirect" else 2 if form == "two_patch" and itemsize == 1 else itemsize
         reports.append(
             FormReport(
@@ -92,6 +96,8 @@ def lowering_report(
                 images * groups * predicted_ns(form, plan, geometry, columns // groups, name),
             )
         )
+    if not reports:
+        raise refused
     return reports
 
 
