@@ -37,7 +37,7 @@ cdef extern from "steps/conv.h":
         const ci_conv_panel *panel
         ci_activation activation
         int32_t rows_per_task, panels_per_task
-        int32_t depth_block, prefetch
+        int32_t depth_block, prefetch_distance
     ci_status ci_add_conv(ci_program *program, const ci_conv *conv)
     ctypedef struct ci_conv_bands:
         ci_image image
@@ -123,7 +123,7 @@ cdef class GemmConv:
         list panels,
         tuple activation,
         int depth_block,
-        bint prefetch,
+        int32_t prefetch_distance,
         int rows_per_task=1,
         int panels_per_task=1,
     ):
@@ -149,7 +149,7 @@ cdef class GemmConv:
         self.conv.panel = self.panel
         self.conv.activation = activation_of(activation)
         self.conv.rows_per_task, self.conv.panels_per_task = rows_per_task, panels_per_task
-        self.conv.depth_block, self.conv.prefetch = depth_block, prefetch
+        self.conv.depth_block, self.conv.prefetch_distance = depth_block, prefetch_distance
 
     def __dealloc__(self):
         free(self.panel)

@@ -17,6 +17,7 @@ from ..planner.tiling import (
     even,
     pieces_of_image,
     plan_rows,
+    prefetch_distance,
     split_columns,
 )
 from .activations import FUSED_KINDS, activation_triple
@@ -188,7 +189,7 @@ class GemmPanels:
             "panels": panels,
             "activation": activation_triple(activation),
             "depth_block": depth_block(geometry.depth, geometry.rows, cut, l2_bytes),
-            "prefetch": weight_bytes > l2_bytes // 4,
+            "prefetch_distance": prefetch_distance(weight_bytes, geometry.rows, l2_bytes),
         }
 
 

@@ -22,6 +22,7 @@ ROW_PAIR = 2  # output rows that the depthwise kernels take at once
 BAND_PART_OF_L2 = 4  # a band's images take one part in so many: the rest holds weights, input and output
 MIXED_ORDERS = 0.97  # of the cost: what columns summed in two orders must save, see `split_columns`
 MANY_ROWS = 240  # from here on tiles are as good as full
+PREFETCH_ROWS = 256  # from here on products take so long that the hardware draws in a layer's weights beside them
 
 
 class Panel:
@@ -125,6 +126,13 @@ def depth_block(depth: int, rows: int, cut: list[Panel], l2_bytes: int) -> int:
         return depth
     blocks = -(-depth * widest * FLOAT_BYTES * 8 // l2_bytes)
     return -(-depth // blocks)
+
+
+def prefetch_distance(weight_bytes: int, rows: int, l2_bytes: int) -> int:
+    """How many bytes before their use weights are drawn into the second-level cache. Between two runs of a network they
+    mostly leave it. Few rows are done sooner than memory delivers the weights of their layer, so that those have to be
+    on their way while earlier layers run; so have weights that need much of the cache."""
+    return l2_bytes // 8 if rows < PREFETCH_ROWS or weight_bytes > l2_bytes // 4 else 0
 
 
 class RowPlan:

@@ -25,13 +25,26 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
                                   const int32_t *lanes, const char *prefetch, int64_t prefetch_step) {
     const float *row[GEMM_MR];
     vf sum[GEMM_MR][GEMM_VECTORS];
+    const int32_t *a_row = args->a_row + first;
     CI_UNROLL
-    for (int r = 0; r < rows; r++) {
-        row[r] = args->a + args->a_row[first + r];
-        const float *start = args->start ? args->start + (first + r) * (int64_t)GEMM_NR : args->bias;
+    for (int r = 0; r < rows; r++)
+        row[r] = args->a + a_row[r];
+    if (!args->start) {
         CI_UNROLL
-        for (int v = 0; v < GEMM_VECTORS; v++)
-            sum[r][v] = vf_load(start + v * VF_LANES);
+        for (int v = 0; v < GEMM_VECTORS; v++) {
+            const vf bias = vf_load(args->bias + v * VF_LANES);
+            CI_UNROLL
+            for (int r = 0; r < rows; r++)
+                sum[r][v] = bias;
+        }
+    } else {
+        const float *start = args->start + first * (int64_t)GEMM_NR;
+        CI_UNROLL
+        for (int r = 0; r < rows; r++) {
+            CI_UNROLL
+            for (int v = 0; v < GEMM_VECTORS; v++)
+                sum[r][v] = vf_load(start + r * GEMM_NR + v * VF_LANES);
+        }
     }
 
 #define GEMM_SUM_UP(offset, PREFETCH)                                                                        \
@@ -79,21 +92,22 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
 #undef GEMM_SUM_UP
 
     if (args->sums) {
+        float *sums = args->sums + first * (int64_t)GEMM_NR;
         CI_UNROLL
         for (int r = 0; r < rows; r++) {
-            float *sums = args->sums + (first + r) * (int64_t)GEMM_NR;
             CI_UNROLL
             for (int v = 0; v < GEMM_VECTORS; v++)
-                vf_store(sums + v * VF_LANES, sum[r][v]);
+                vf_store(sums + r * GEMM_NR + v * VF_LANES, sum[r][v]);
         }
         return;
     }
 
     const int is_whole = args->columns == GEMM_NR;
     if (args->residual) {
+        const int32_t *residual_row = args->residual_row + first;
         CI_UNROLL
         for (int r = 0; r < rows; r++) {
-            const float *residual = args->residual + args->residual_row[first + r];
+            const float *residual = args->residual + residual_row[r];
             CI_UNROLL
             for (int v = 0; v < GEMM_VECTORS; v++)
                 sum[r][v] = vf_add(sum[r][v], is_whole ? vf_load(residual + v * VF_LANES)
@@ -118,10 +132,12 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
                 sum[r][v] = vf_min(sum[r][v], highest);
         }
     }
+    float *const c_first = args->c;
+    const int32_t *c_row = args->c_row + first;
     if (is_whole) {
         CI_UNROLL
         for (int r = 0; r < rows; r++) {
-            float *c = args->c + args->c_row[first + r];
+            float *c = c_first + c_row[r];
             CI_UNROLL
             for (int v = 0; v < GEMM_VECTORS; v++)
                 vf_store(c + v * VF_LANES, sum[r][v]);
@@ -129,7 +145,7 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
     } else {
         CI_UNROLL
         for (int r = 0; r < rows; r++) {
-            float *c = args->c + args->c_row[first + r];
+            float *c = c_first + c_row[r];
             CI_UNROLL
             for (int v = 0; v < GEMM_VECTORS; v++)
                 vf_store_n(c + v * VF_LANES, sum[r][v], lanes[v]);

@@ -11,8 +11,8 @@ typedef struct {
     int32_t panel_tasks;
 } params;
 
-/* One panel, its depth in blocks. What is prefetched past the last one belongs to the next panel, or layer.
- */
+/* One panel, its depth in blocks. As many bytes are prefetched as are read, so that the weights of the whole
+ * program, which lie in the order of its steps, are drawn in at an even distance. */
 static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f32_args *args,
                       const float *weights, float *sums) {
     const float *input = args->a;
@@ -29,7 +29,7 @@ static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f
         args->a_depth = panel->reads_runs ? table : table + first;
         args->b = weights + (int64_t)first * nr;
         args->prefetch_bytes = (int64_t)args->depth * nr * (int64_t)sizeof(float);
-        args->prefetch = conv->prefetch ? (const char *)args->b + args->prefetch_bytes : NULL;
+        args->prefetch = conv->prefetch_distance ? (const char *)args->b + conv->prefetch_distance : NULL;
         ((ci_gemm_f32_fn *)panel->kernel->function)(args);
     }
 }

@@ -37,7 +37,8 @@ typedef struct {
     int32_t rows_per_task;
     int32_t panels_per_task;
     int32_t depth_block; /* depth is cut into blocks of at most so much, summed up in scratch */
-    int32_t prefetch;    /* draw the weights of each block into L2 while the one before is worked on */
+    int32_t
+        prefetch_distance; /* bytes by which weights are drawn into L2 ahead of their use; 0: not at all */
 } ci_conv;
 
 /* Runs some of the panels over `args->rows` output pixels; `args` holds the row tables and the rest that
