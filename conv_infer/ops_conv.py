@@ -153,6 +153,8 @@ def _activation(activation: Any, dtype: str) -> tuple[int, float, float]:
         raise InputError(
             f"activation: {activation!r} is not (kind, alpha, beta), kind one of {', '.join(KINDS)}"
         ) from None
+    if math.isnan(result[1]) or math.isnan(result[2]):
+        raise InputError(f"activation: {activation!r} has NaN for a number")
     if dtype in FLOATS:
         return result
     low, high = result[1:]

@@ -38,5 +38,5 @@ def fastest(geometry: Geometry, channels: int, columns: int, dtype: str) -> str:
             continue
         predicted[form] = predicted_ns(form, plan, geometry, columns, dtype)
     if not predicted:
-        raise InputError("x and w: the image is too large for every form of lowering")
+        raise InputError(f"{geometry.image_name} or pad: the padded image is too large for every form of lowering")
     return min(predicted, key=lambda form: predicted[form])

@@ -76,7 +76,7 @@ class Geometry:
 
     With `ceil_mode` the last windows may reach past the padding, as pooling has it: the pads after the image grow."""
 
-    __slots__ = ("dilations", "height", "kernel", "out_height", "out_width", "pads", "strides", "width")
+    __slots__ = ("dilations", "height", "image_name", "kernel", "out_height", "out_width", "pads", "strides", "width")
 
     def __init__(
         self,
@@ -87,7 +87,9 @@ class Geometry:
         dilation: Any,
         ceil_mode: bool = False,
         kernel_name: str = "kernel",
+        image_name: str = "x",
     ):
+        self.image_name = image_name
         self.height, self.width = size
         self.kernel = kernel
         self.strides = pair("stride", stride)

@@ -184,7 +184,7 @@ def plan_of(
             form, size, geometry.kernel, geometry.strides, geometry.dilations, geometry.pads, strip, is_framed
         )
     except ConvInferError as error:
-        raise InputError(f"the geometry is too large: {error}") from None
+        raise InputError(f"{geometry.image_name} or pad: the padded image is too large: {error}") from None
 
 
 def empty(shape: tuple[int, ...], dtype: Any, what: str) -> np.ndarray:

@@ -73,10 +73,15 @@ def lowering_report(
         raise InputError(f"groups: {channels} input and {columns} output channels are not divisible by {groups}")
     if depth != channels // groups:
         raise InputError(f"weight: {depth} input channels per group, expected {channels // groups}")
-    name = np.dtype(dtype).name
+    try:
+        name = np.dtype(dtype).name
+    except TypeError:
+        name = repr(dtype)
     if name not in DTYPES:
         raise InputError(f"dtype: {name} is not supported; supported: {', '.join(DTYPES)}")
-    geometry = Geometry((height, width), (kernel_height, kernel_width), stride, pad, dilation, kernel_name="weight")
+    geometry = Geometry(
+        (height, width), (kernel_height, kernel_width), stride, pad, dilation, kernel_name="weight", image_name="input"
+    )
     itemsize = np.dtype(name).itemsize
     reports, refused = [], None
     for form in _core.lowering_forms():

@@ -79,7 +79,7 @@ def empty_output(shape: tuple[int, ...]) -> np.ndarray:
     for size in shape:
         elements *= size
     if elements > INT32.max:
-        raise InputError(f"the output {list(shape)} is too large")
+        raise InputError(f"pad, output: an output of {list(shape)} is too large")
     return np.empty(shape, np.int8)
 
 

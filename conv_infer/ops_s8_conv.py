@@ -41,7 +41,7 @@ def arguments_of(
     channels = filter.shape[0]
     if input.shape[3] != filter.shape[3] * groups or channels % groups:
         raise InputError(
-            f"input channels {input.shape[3]}, filter {list(filter.shape)} and groups {groups} do not fit together"
+            f"groups: {groups}, with {input.shape[3]} input channels and filter {list(filter.shape)}, do not fit"
         )
     return windowed(input, filter, filter.shape[1:3], channels, bias, quantised, groups)
 
@@ -83,7 +83,9 @@ class ConvolutionS8:
             if reach <= pad[axis]:
                 raise InputError(f"output_{name}: {output.shape[1 + axis]}, so that no window reaches the input")
             pads.append(max(0, reach - pad[axis] - input.shape[1 + axis]))
-        geometry = Geometry(input.shape[1:3], filter.shape[1:3], stride, pads, dilation, kernel_name="filter")
+        geometry = Geometry(
+            input.shape[1:3], filter.shape[1:3], stride, pads, dilation, kernel_name="filter", image_name="input"
+        )
         if lowering == AUTO:
             lowering = fastest(geometry, filter.shape[3], filter.shape[0] // groups, "int8")
         self._arguments = (*arguments, lowering, strip_for(lowering, geometry))

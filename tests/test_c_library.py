@@ -36,6 +36,62 @@ def test_lowering(compiler, tmp_path):
     assert run(compiler, EXAMPLES / "lowering.c", tmp_path)[-1] == "0 differences"
 
 
+SCRATCH = r"""
+#include <stdio.h>
+#include <string.h>
+#include "conv_infer/conv2d.h"
+
+static char scratch[1 << 20], before[1 << 20], output[4 * 64 * 16];
+
+static int is_untouched(void) {
+    for (size_t at = 0; at < sizeof output; at++)
+        if (output[at] != 0x5A)
+            return 0;
+    return memcmp(scratch, before, sizeof scratch) == 0;
+}
+
+int main(void) {
+    static float image[64 * 4], weights[16 * 9 * 4];
+    static int8_t image_s8[64 * 4], weights_s8[16 * 9 * 4];
+    static int32_t multiplier[16], shift[16];
+    memset(scratch, 0x33, sizeof scratch);
+    memset(before, 0x33, sizeof before);
+    memset(output, 0x5A, sizeof output);
+    for (int form = 0; form < CI_LOWERING_COUNT; form++) {
+        const ci_conv2d_args args = {CI_ELEMENT_F32, image, 1, 8, 8, 4, weights, 16, NULL, output,
+                                     {3, 3, 1, 1, 1, 1, 1, 1, 1, 1}, 1, (ci_lowering_form)form, 2,
+                                     {CI_ACTIVATION_CLAMP, 0, 1}, 1, 0, 0};
+        const ci_conv2d_s8_args args_s8 = {{image_s8, 1, 8, 8, 4, weights_s8, 16, 3, 3, NULL, (int8_t *)output, 8, 8,
+                                            {0, 0, multiplier, shift, -128, 127}, 1, 1, 1, 1, 1, 1, 1, 0},
+                                           (ci_lowering_form)form, 2, 0};
+        int64_t bytes, bytes_s8;
+        if (ci_conv2d_scratch_bytes(&args, &bytes) != CI_OK || bytes > (int64_t)sizeof scratch ||
+            ci_conv2d_s8_scratch_bytes(&args_s8, &bytes_s8) != CI_OK || bytes_s8 > (int64_t)sizeof scratch)
+            return 1;
+        if (ci_conv2d(&args, scratch, bytes - 1) != CI_ERROR_SCRATCH ||
+            ci_conv2d_s8(&args_s8, scratch, bytes_s8 - 1) != CI_ERROR_SCRATCH ||
+            ci_convolve_s8(&args_s8.convolution, scratch, 10) != CI_ERROR_SCRATCH || !is_untouched())
+            return 2;
+        ci_conv2d_args bad = args;
+        bad.window.stride_x = 0;
+        ci_conv2d_s8_args bad_s8 = args_s8;
+        bad_s8.convolution.groups = 3;
+        if (ci_conv2d(&bad, scratch, sizeof scratch) != CI_ERROR_ARGUMENT ||
+            ci_conv2d_s8(&bad_s8, scratch, sizeof scratch) != CI_ERROR_ARGUMENT || !is_untouched())
+            return 3;
+    }
+    puts("untouched");
+    return 0;
+}
+"""
+
+
+def test_what_is_refused_writes_nothing(compiler, tmp_path):
+    source = tmp_path / "scratch.c"
+    source.write_text(SCRATCH)
+    assert run(compiler, source, tmp_path) == ["untouched"]
+
+
 def test_every_header_stands_alone(compiler, tmp_path):
     headers = sorted(Path(conv_infer.get_include()).glob("conv_infer/*.h"))
     assert {"conv2d.h", "lowering.h", "ops.h"} <= {path.name for path in headers}

@@ -241,6 +241,7 @@ def test_reports_follow_the_formulae(geometry):
         ({"dilation": (1, 0)}, r"dilation\[1\]"),
         ({"weight": (4, 3, 6, 3)}, "weight"),
         ({"dtype": "complex64"}, "dtype"),
+        ({"dtype": "nothing"}, "dtype"),
         ({"pad": -1}, "pad"),
         ({"pad": 2**40}, "pad"),
         ({"input": (1, 3, 2**30, 2**30)}, "too large"),

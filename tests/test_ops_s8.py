@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from conv_infer import _core, ops
 from conv_infer.errors import InputError
+from conv_infer.ops_s8_conv import ConvolutionS8, arguments_of
 
 SETS = _core.isa_allowed()
 BITS = {name: 1 << _core.isa_names().index(name) for name in SETS}
@@ -98,6 +99,26 @@ def test_convolve(geometry, groups, channels, columns, isa):
         got = ops.conv2d_s8(x, w, bias, scratch=scratch[4:-5], **given)
         np.testing.assert_array_equal(got, expected, err_msg=form)
         assert (scratch[:4] == 0x5A).all() and (scratch[-5:] == 0x5A).all(), form
+
+
+@pytest.mark.parametrize("form", [*_core.lowering_forms(), "auto"])
+def test_the_small_worked_case(form):
+    """3x3 input, 2x2 kernel; sums 37, 47, 67, 77, halved with ties upwards."""
+    x = np.arange(1, 10, dtype=np.int8).reshape(1, 3, 3, 1)
+    w = np.array([1, 2, 3, 4], np.int8).reshape(1, 2, 2, 1)
+    got = ops.conv2d_s8(x, w, input_offset=0, output_offset=0, multiplier=2**30, shift=0, lowering=form)
+    np.testing.assert_array_equal(got[0, ..., 0], [[19, 24], [34, 39]])
+
+
+def test_auto_is_one_of_the_forms_and_named():
+    x, w = np.zeros((1, 8, 8, 16), np.int8), np.zeros((16, 3, 3, 16), np.int8)
+    convolution = ConvolutionS8(arguments_of(x, w, pad_y=1, pad_x=1, **GOOD), "auto")
+    assert convolution.lowering in _core.lowering_forms()
+    with pytest.raises(InputError, match="lowering: 'winograd' is not one of auto, im2row"):
+        ops.conv2d_s8(x, w, lowering="winograd", **GOOD)
+    needed = ops.conv2d_s8_scratch_bytes(x, w, lowering="mec", **GOOD)
+    with pytest.raises(InputError, match=f"scratch: .* {needed} are needed"):
+        ops.conv2d_s8(x, w, lowering="mec", scratch=np.zeros(needed - 1, np.uint8), **GOOD)
 
 
 @settings(max_examples=60, deadline=None)
