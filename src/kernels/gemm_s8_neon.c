@@ -18,6 +18,33 @@
 #define GEMM_S8_ROWS_4 4
 #define GEMM_S8_SUM_TILE
 
+/* Orders what compilers would spread: the sums of two columns are finished before the next two columns are
+ * used, or registers run out. */
+#define FINISH_BEFORE(p, a, b)                                                                               \
+    __asm__ volatile(""                                                                                      \
+                     : "+w"(a), "+w"(b), "+w"((p)[0]), "+w"((p)[1]), "+w"((p)[4]), "+w"((p)[5]),             \
+                       "+w"((p)[8]), "+w"((p)[9]), "+w"((p)[12]), "+w"((p)[13]))
+
+/* Adds the products of two columns, whose sums are part[4 * row] and the next. */
+CI_INLINE void add_products(const int rows, vi *part, const int8x16_t *a, int8x16_t left, int8x16_t right) {
+    int16x8_t joint[4 * 2];
+    CI_UNROLL
+    for (int r = 0; r < rows; r++) {
+        joint[2 * r] = vmull_s8(vget_low_s8(a[r]), vget_low_s8(left));
+        joint[2 * r + 1] = vmull_s8(vget_low_s8(a[r]), vget_low_s8(right));
+    }
+    CI_UNROLL
+    for (int r = 0; r < rows; r++) {
+        joint[2 * r] = vmlsl_high_s8(joint[2 * r], a[r], left);
+        joint[2 * r + 1] = vmlsl_high_s8(joint[2 * r + 1], a[r], right);
+    }
+    CI_UNROLL
+    for (int r = 0; r < rows; r++) {
+        part[4 * r] = vpadalq_s16(part[4 * r], joint[2 * r]);
+        part[4 * r + 1] = vpadalq_s16(part[4 * r + 1], joint[2 * r + 1]);
+    }
+}
+
 /* The sums of `rows` rows and four columns. */
 CI_INLINE void sum_columns(const int rows, const ci_gemm_s8_args *args, const uint8_t *const *row,
                            const int8_t *b, int64_t b_step, vi bias, vi *sum, const int sum_step,
@@ -25,25 +52,20 @@ CI_INLINE void sum_columns(const int rows, const ci_gemm_s8_args *args, const ui
     const uint8x16_t signs = vcombine_u8(vdup_n_u8(0x80), vdup_n_u8(0x7f));
     vi part[4 * 4];
     CI_UNROLL
-    for (int i = 0; i < rows * 4; i++)
+    for (int i = 0; i < 4 * 4; i++)
         part[i] = vi_set1(0);
     const int32_t *depth = args->a_depth, *const end = depth + args->k_blocks;
     do {
-        int8x16_t a[4];
+        int8x16_t a[4], third = vld1q_s8(b + 32), fourth = vld1q_s8(b + 48);
         CI_PREFETCH_L2(prefetch);
         prefetch += prefetch_step;
         CI_UNROLL
         for (int r = 0; r < rows; r++)
             a[r] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8(row[r] + *depth), signs));
-        CI_UNROLL
-        for (int c = 0; c < 4; c++) {
-            const int8x16_t column = vld1q_s8(b + 16 * c);
-            CI_UNROLL
-            for (int r = 0; r < rows; r++) {
-                const int16x8_t low = vmull_s8(vget_low_s8(a[r]), vget_low_s8(column));
-                part[r * 4 + c] = vpadalq_s16(part[r * 4 + c], vmlsl_high_s8(low, a[r], column));
-            }
-        }
+        add_products(rows, part, a, vld1q_s8(b), vld1q_s8(b + 16));
+        if (rows == 4)
+            FINISH_BEFORE(part, third, fourth);
+        add_products(rows, part + 2, a, third, fourth);
         b += b_step;
     } while (++depth != end);
     CI_UNROLL
