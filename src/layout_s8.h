@@ -10,8 +10,8 @@ typedef struct {
     int32_t is_wide;     /* weights are int16, k_step 4 split into bytes 0, 2 and 1, 3; else int8 */
     int32_t tile_blocks; /* 16 columns x 64 bytes of depth lie together (AMX) */
     int32_t fours;       /* of the depth of one column that lie together, less one */
-    int32_t origin;      /* what GEMM takes off each byte of A, so that its products are signed; and ... */
-    int32_t odd_origin;  /* ... off bytes 8 .. 15 of each 16 */
+    int32_t origin;      /* what is taken off each byte of A, so that its products are signed; and ... */
+    int32_t odd_origin;  /* ... off bytes 8 .. 15 of each 16 (GEMM), off every second tap (depthwise) */
 } ci_layout_s8;
 
 static inline ci_layout_s8 ci_layout_s8_of(ci_isa isa) {

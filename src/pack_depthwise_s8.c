@@ -13,6 +13,8 @@ static layout layout_of(const ci_kernel *kernel) {
     const int32_t is_3x3 = strcmp(kernel->variant, "3x3") == 0;
     if (kernel->isa == CI_ISA_SCALAR)
         return (layout){.lanes = 1, .vectors = 1, .taps = 1, .is_wide = 1};
+    if (kernel->isa == CI_ISA_NEON)
+        return (layout){.lanes = 16, .vectors = 1, .taps = 1};
     const ci_layout_s8 common = ci_layout_s8_of(kernel->isa);
     const int32_t taps = common.is_wide ? 2 : 4;
     return (layout){common.lanes, taps, taps, common.is_wide, is_3x3};
@@ -116,22 +118,25 @@ ci_status ci_depthwise_s8_bias(const ci_depthwise_shape_s8 *shape, const void *d
                                const int32_t *zero_point, int32_t a_zero, const int32_t *bias,
                                int32_t *folded) {
     const source from = {shape, data, is_unsigned, zero_point};
+    const ci_layout_s8 common = ci_layout_s8_of(shape->kernel->isa);
     const layout l = layout_of(shape->kernel);
     const int32_t taps = shape->kernel_height * shape->kernel_width, block = l.lanes * l.vectors;
     for (int32_t first = 0; first < shape->channels; first += block) {
         for (int32_t place = 0; place < block; place++) {
             const int32_t channel = first + channel_of(&l, place / l.lanes, place % l.lanes);
             ci_sum_range_s8 range = {0};
+            int32_t share = 0; /* what the sum lacks because the kernel takes origins off the bytes of A */
             if (channel < shape->channels) {
                 range.bias = bias ? bias[channel] : 0;
                 for (int32_t tap = 0; tap < taps; tap++) {
                     const int32_t value = weight(&from, tap, channel);
+                    share += value * (tap % 2 ? common.odd_origin : common.origin);
                     ci_sum_range_add(&range, value > 0 ? value : 0, value < 0 ? value : 0, a_zero);
                 }
             }
             if (!ci_sum_range_fits(&range))
                 return CI_ERROR_OVERFLOW;
-            folded[first + place] = (int32_t)range.bias;
+            folded[first + place] = (int32_t)((uint32_t)range.bias + (uint32_t)share);
         }
     }
     return CI_OK;

@@ -172,6 +172,18 @@ CI_INLINE void vb_store(uint8_t *p, vb x) {
     vst1q_u8(p, x);
 }
 
+/* Of each lane the bytes of a, b, c, d. */
+CI_INLINE void vi_interleave_quads(vb a, vb b, vb c, vb d, vi *quads) {
+    const uint16x8_t ab_low = vreinterpretq_u16_u8(vzip1q_u8(a, b));
+    const uint16x8_t ab_high = vreinterpretq_u16_u8(vzip2q_u8(a, b));
+    const uint16x8_t cd_low = vreinterpretq_u16_u8(vzip1q_u8(c, d));
+    const uint16x8_t cd_high = vreinterpretq_u16_u8(vzip2q_u8(c, d));
+    quads[0] = vreinterpretq_s32_u16(vzip1q_u16(ab_low, cd_low));
+    quads[1] = vreinterpretq_s32_u16(vzip2q_u16(ab_low, cd_low));
+    quads[2] = vreinterpretq_s32_u16(vzip1q_u16(ab_high, cd_high));
+    quads[3] = vreinterpretq_s32_u16(vzip2q_u16(ab_high, cd_high));
+}
+
 /* The first n < 16 bytes. */
 CI_INLINE void store_first_bytes(uint8_t *p, vb x, int32_t n) {
     if (n & 8) {
