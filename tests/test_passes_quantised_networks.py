@@ -1,18 +1,16 @@
 """Whole quantised networks through all passes: the outputs of onnxruntime, and no float32 step that need not be."""
 
-import logging
-
 import numpy as np
 import onnx
 import pytest
 from onnx_builder import counts
 from onnxruntime_exact import session, skip_where_signed_sums_saturate
 from planned_reference import run_graph
+from quantised_networks import quantised_zoo, real_network, zoo_input
 
 from conv_infer.importer import read_model
 from conv_infer.passes import run_passes
 from conv_infer.specialise import specialise
-from models import zoo
 
 LAYERS = {"QConv", "QBinary", "QLookup", "QMean", "QAveragePool", "QSoftmax", "MaxPool", "Resize"}
 COPIES = {"Concat", "Slice", "ChannelGather", "Transpose", "Reshape", "Pad"}
@@ -22,15 +20,6 @@ INTEGER = LAYERS | COPIES | {"Quantize", "Dequantize"}
 def planned(model, feeds):
     shapes = {name: array.shape for name, array in feeds.items()}
     return run_passes(specialise(read_model(model.SerializeToString()).graph, shapes))
-
-
-def real_network(folder):
-    model = onnx.load(folder / "model.onnx")
-    arrays = dict(np.load(folder / "inputs.npz"))
-    initializers = {tensor.name for tensor in model.graph.initializer}
-    names = [value.name for value in model.graph.input if value.name not in initializers]
-    feeds = {key: arrays[key] for key in names} if set(names) <= set(arrays) else dict(zip(names, arrays.values()))  # noqa: B905
-    return model, feeds, dict(np.load(folder / "expected.npz"))
 
 
 def floats(graph):
@@ -118,36 +107,6 @@ def test_models_that_opencv_is_tested_with(outside_data, name):
     np.testing.assert_array_equal(result, np.load(folder / "output_0.npy"))
 
 
-class _OneImage:
-    def __init__(self, feeds):
-        self.left = [feeds]
-
-    def get_next(self):
-        return self.left.pop() if self.left else None
-
-
-def quantised(model, feeds, folder, form, activations):
-    """The model as onnxruntime's quantiser writes it."""
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-
-    onnx.save(model, folder / "model.onnx")
-    level, root = logging.getLogger().level, logging.getLogger()
-    root.setLevel(logging.ERROR)
-    try:
-        quantize_static(
-            folder / "model.onnx",
-            folder / "quantised.onnx",
-            _OneImage(feeds),
-            quant_format=QuantFormat[form],
-            activation_type=QuantType[activations],
-            weight_type=QuantType.QInt8,
-            per_channel=True,
-        )
-    finally:
-        root.setLevel(level)
-    return onnx.load(folder / "quantised.onnx")
-
-
 @pytest.mark.parametrize(
     ("name", "form", "activations", "additions"),
     [
@@ -159,11 +118,11 @@ def quantised(model, feeds, folder, form, activations):
         ("squeezenet1_1", "QDQ", "QUInt8", 0),
     ],
 )
-def test_zoo(tmp_path, name, form, activations, additions):
+def test_zoo(name, form, activations, additions):
     if activations == "QInt8":
         skip_where_signed_sums_saturate()
-    feeds = {"input": zoo.sample_input(name, size=64)}
-    model = quantised(zoo.build(name, size=64), feeds, tmp_path, form, activations)
+    feeds = zoo_input(name)
+    model = quantised_zoo(name, form, activations)
     graph = planned(model, feeds)
     found = counts(graph)
     # nothing in float32, residual additions in the convolutions, no layout change but the image's
