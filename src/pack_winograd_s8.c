@@ -53,17 +53,20 @@ static inline void transform(const ci_weights_s8 *weights, int32_t depth, int32_
 }
 
 /* Both channels of a pair, for the columns of one panel: the packed form of each position, int16
- * [column][2]. */
+ * [column][2], or with NEON, which multiplies by one channel at a time, [2][column]. */
 static void transform_pair(const ci_winograd_shape_s8 *shape, const ci_weights_s8 *weights, int32_t first,
                            int32_t columns, int32_t pair,
                            int16_t packed[CI_WINOGRAD_POSITIONS][2 * MOST_WIDTH]) {
+    const int32_t is_paired = shape->kernel->isa != CI_ISA_NEON, width = shape->kernel->nr;
+    const int32_t column_step = is_paired ? 2 : 1, channel_step = is_paired ? 1 : width;
     for (int32_t column = 0; column < columns; column++) {
         const int32_t zero = ci_zero_point_at_s8(weights, first + column);
         for (int32_t c = 2 * pair; c < 2 * pair + 2 && c < shape->depth; c++) {
             int32_t positions[4][4];
             transform(weights, shape->depth, first + column, c, zero, positions);
             for (int32_t position = 0; position < CI_WINOGRAD_POSITIONS; position++)
-                packed[position][2 * column + c % 2] = (int16_t)positions[position / 4][position % 4];
+                packed[position][column * column_step + c % 2 * channel_step] =
+                    (int16_t)positions[position / 4][position % 4];
         }
     }
 }

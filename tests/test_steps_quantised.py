@@ -13,7 +13,7 @@ from conv_infer import _core
 from conv_infer.graph import INTERNAL, Node
 from conv_infer.passes.quantised.windows import softmax_table
 
-INSTRUCTION_SETS = [isa for isa in _core.isa_allowed() if isa in ("scalar", "avx2", "avx512")]
+INSTRUCTION_SETS = [isa for isa in _core.isa_allowed() if isa in ("scalar", "avx2", "avx512", "neon")]
 SHAPES = st.lists(st.sampled_from([1, 2, 3, 7, 33, 70]), min_size=1, max_size=3).map(tuple)
 
 each_isa = pytest.mark.parametrize("isa", INSTRUCTION_SETS)

@@ -169,13 +169,13 @@ void CI_NAME(mul_u8_any)(const ci_binary_u8_args *args) {
 
 /* -------- tables -------- */
 
-/* Sixteen lookups in sixteen entries each: an index XORed with 16 * k is below 16 where it names one of the
- * k-th. */
+/* Lookups in VB_TABLE_VECTORS times sixteen entries each: an index XORed with 16 * k is below as many where
+ * it names one of those from the k-th sixteen on. */
 CI_INLINE vb lookup_chunk(const vb *table, vb index) {
-    vb found = vb_lookup_16(table[0], index);
+    vb found = vb_lookup(table, index);
     CI_UNROLL
-    for (int k = 1; k < 16; k++)
-        found = vb_or(found, vb_lookup_16(table[k], vb_xor(index, vb_set1(16 * k))));
+    for (int k = VB_TABLE_VECTORS; k < 16; k += VB_TABLE_VECTORS)
+        found = vb_or(found, vb_lookup(table + k, vb_xor(index, vb_set1(16 * k))));
     return found;
 }
 

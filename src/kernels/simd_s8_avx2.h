@@ -167,11 +167,13 @@ CI_INLINE vb vb_load(const uint8_t *p) {
 CI_INLINE void vb_store(uint8_t *p, vb x) {
     _mm256_storeu_si256((__m256i *)(void *)p, x);
 }
+/* A lookup takes so many vectors of a table, each 16 entries over and over; bytes that name none become 0. */
+#define VB_TABLE_VECTORS 1
 CI_INLINE vb vb_repeat_16(const uint8_t *p) {
     return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
-CI_INLINE vb vb_lookup_16(vb table, vb index) {
-    return _mm256_shuffle_epi8(table, _mm256_adds_epu8(index, _mm256_set1_epi8(0x70)));
+CI_INLINE vb vb_lookup(const vb *table, vb index) {
+    return _mm256_shuffle_epi8(*table, _mm256_adds_epu8(index, _mm256_set1_epi8(0x70)));
 }
 CI_INLINE vb vb_or(vb a, vb b) {
     return _mm256_or_si256(a, b);

@@ -173,12 +173,14 @@ CI_INLINE void vb_store(uint8_t *p, vb x) {
     _mm512_storeu_si512(p, x);
 }
 /* 16 bytes, in every 128 bits. */
+/* A lookup takes so many vectors of a table, each 16 entries over and over; bytes that name none become 0. */
+#define VB_TABLE_VECTORS 1
 CI_INLINE vb vb_repeat_16(const uint8_t *p) {
     return _mm512_broadcast_i32x4(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 /* Bytes of `table` (vb_repeat_16) where the index is below 16, 0 where it is above. */
-CI_INLINE vb vb_lookup_16(vb table, vb index) {
-    return _mm512_shuffle_epi8(table, _mm512_adds_epu8(index, _mm512_set1_epi8(0x70)));
+CI_INLINE vb vb_lookup(const vb *table, vb index) {
+    return _mm512_shuffle_epi8(*table, _mm512_adds_epu8(index, _mm512_set1_epi8(0x70)));
 }
 CI_INLINE vb vb_or(vb a, vb b) {
     return _mm512_or_si512(a, b);

@@ -172,6 +172,15 @@ CI_INLINE void vb_store(uint8_t *p, vb x) {
     vst1q_u8(p, x);
 }
 
+/* A lookup takes so many vectors of a table, each 16 entries; bytes that name none become 0. */
+#define VB_TABLE_VECTORS 4
+CI_INLINE vb vb_repeat_16(const uint8_t *p) {
+    return vld1q_u8(p);
+}
+CI_INLINE vb vb_lookup(const vb *table, vb index) {
+    return vqtbl4q_u8((uint8x16x4_t){{table[0], table[1], table[2], table[3]}}, index);
+}
+
 /* Of each lane the bytes of a, b, c, d. */
 CI_INLINE void vi_interleave_quads(vb a, vb b, vb c, vb d, vi *quads) {
     const uint16x8_t ab_low = vreinterpretq_u16_u8(vzip1q_u8(a, b));

@@ -1,9 +1,11 @@
-/* The body of the int8 Winograd kernels of x86 (ci_winograd_s8_args in conv_infer/microkernel_s8.h), written
+/* The body of the int8 Winograd kernels (ci_winograd_s8_args in conv_infer/microkernel_s8.h), written
  * in the vector vocabulary. Included once per instruction set, with
  *
  *     WINOGRAD_S8_NAME                the kernel's name
  *     vi_keep(x)
  *     vi_dot_pairs_register(s, a, b)  s += a . b over the two int16 of each lane; a statement
+ *
+ * or else WINOGRAD_S8_MULTIPLY, and multiply() of its own, of up to 8 tiles, which says how b is packed.
  *
  * In three steps: the patches of all tiles are transformed (16 positions, int16); for each panel of two
  * vectors of columns, and each position, tiles are multiplied by weights (6 tiles x 2 vectors of sums in
@@ -16,7 +18,11 @@
 #include "requantise_s8.inc.h"
 
 #define WIDTH (2 * VI_LANES)
-#define MOST_ROWS 6
+#ifdef WINOGRAD_S8_MULTIPLY
+#    define MOST_ROWS 8
+#else
+#    define MOST_ROWS 6
+#endif
 
 typedef ci_winograd_layout_s8 layout;
 
@@ -53,6 +59,7 @@ static void transform_patches(const ci_winograd_s8_args *args, const layout *l, 
     }
 }
 
+#ifndef WINOGRAD_S8_MULTIPLY
 CI_INLINE void multiply(const int rows, const int16_t *patch, int64_t patch_step, const int16_t *b,
                         int32_t pairs, int32_t *sums) {
     vi sum[MOST_ROWS * 2];
@@ -83,6 +90,8 @@ CI_INLINE void multiply(const int rows, const int16_t *patch, int64_t patch_step
         vi_store(sums + i * VI_LANES, sum[i]);
 }
 
+#endif
+
 typedef void multiply_fn(const int16_t *patch, int64_t patch_step, const int16_t *b, int32_t pairs,
                          int32_t *sums);
 #define MULTIPLY(rows)                                                                                       \
@@ -96,8 +105,16 @@ MULTIPLY(3)
 MULTIPLY(4)
 MULTIPLY(5)
 MULTIPLY(6)
-static multiply_fn *const multiply_of[MOST_ROWS] = {multiply_1, multiply_2, multiply_3,
-                                                    multiply_4, multiply_5, multiply_6};
+#if MOST_ROWS == 8
+MULTIPLY(7)
+MULTIPLY(8)
+#endif
+static multiply_fn *const multiply_of[MOST_ROWS] = {
+    multiply_1, multiply_2, multiply_3, multiply_4, multiply_5, multiply_6,
+#if MOST_ROWS == 8
+    multiply_7, multiply_8,
+#endif
+};
 
 static void multiply_panel(const ci_winograd_s8_args *args, const layout *l, const int16_t *patches,
                            const int16_t *b, int32_t *sums) {
