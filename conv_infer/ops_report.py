@@ -12,10 +12,12 @@ from .errors import InputError
 from .isa import allowed_isa_bits
 from .ops_geometry import DTYPES, Geometry, integer
 from .ops_patches import plan_of
-from .planner.lowering import FLOAT_BYTES, copy_ns, products_ns
+from .planner.lowering import FLOAT_BYTES, cache_level, copy_ns, products_ns
 
 OFFSET_BYTES = 4  # an entry of the indirection buffer
-RUN_NS = 3.0  # of a copy beside its bytes: short ones are many
+# Of a copy beside its bytes, for short ones are many; more where each begins in another row of a large image.
+RUN_NS = 3.0
+COLUMN_RUN_NS = {"L1": 3.0, "L2": 8.0, "memory": 14.0}
 # int8 alone has products that go another way than the kernels: those of two patches, in loops that compilers turn into
 # vector code. Multiply-adds a nanosecond, kernels with vectors of their own coming near the last; and what begins and
 # ends each product of two patches and two columns.
@@ -110,7 +112,10 @@ def predicted_ns(form: str, plan: Any, geometry: Geometry, columns: int, dtype: 
     """For one image and group. A frame that the plan needs counts as copied."""
     scale = np.dtype(dtype).itemsize / FLOAT_BYTES
     copied, buffer = (plan.copied_elems + plan.frame_elems) * scale, (plan.buffer_elems + plan.frame_elems) * scale
-    predicted = copy_ns(copied, buffer) + RUN_NS * _runs(form, plan, geometry)
+    image = geometry.height * geometry.width * plan.depth // (geometry.kernel[0] * geometry.kernel[1])
+    by_columns = form in ("mec", "reusable")
+    run = COLUMN_RUN_NS[cache_level(int(image * scale * FLOAT_BYTES))] if by_columns else RUN_NS
+    predicted = copy_ns(copied, buffer) + run * _runs(form, plan, geometry)
     if form == "two_patch" and np.dtype(dtype).itemsize == 1:
         macs = geometry.positions * plan.depth * columns
         predicted += geometry.positions * columns / 4 * PAIR_NS
@@ -146,7 +151,7 @@ def _runs(form: str, plan: Any, geometry: Geometry) -> int:
     if form == "reusable":
         return plan.gemms * reach_y
     if form == "reusable_rows":
-        return plan.gemms * reach_x
+        return min(geometry.strides[0], geometry.kernel[0]) * plan.gemms * reach_x
     return reach_y if plan.frame_elems else 0
 
 

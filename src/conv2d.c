@@ -22,8 +22,9 @@ typedef struct {
     /* float32: the columns of a group in panels, all as wide as the first but the last */
     const ci_kernel *kernel, *last_kernel;
     int32_t panels;
-    int64_t panel_elems, group_elems; /* packed */
-    int32_t block_rows;               /* so many rows of A pass over all panels before the next do */
+    int64_t panel_elems, group_elems;  /* packed */
+    int32_t block_rows;                /* so many rows of A pass over all panels before the next do */
+    int32_t depth_blocks, block_depth; /* a panel's depth in blocks that stay in the first-level cache */
     float *packed, *bias;
     char *threads_scratch;
     int64_t buffer_bytes, thread_bytes;
@@ -61,6 +62,19 @@ static void cut_columns(conv *c) {
     c->kernel = narrowest(allowed, (columns - 1) / least + 1);
     c->panels = (columns - 1) / c->kernel->nr + 1;
     c->last_kernel = narrowest(allowed, columns - (c->panels - 1) * c->kernel->nr);
+}
+
+/* Every tile of rows reads a panel anew. Patches that are read by taps have a block for each tap. */
+static void cut_depth(conv *c) {
+    const ci_lowering *plan = &c->plan;
+    const int32_t fits = (int32_t)(ci_cache_sizes().l1_data_bytes / (c->kernel->nr * (int64_t)sizeof(float)));
+    c->depth_blocks = 1;
+    if (plan->form == CI_LOWERING_INDIRECT)
+        c->depth_blocks = plan->kernel_height * plan->kernel_width;
+    else if (plan->rows > c->kernel->mr && fits > 0)
+        c->depth_blocks = (plan->depth - 1) / fits + 1;
+    c->block_depth = (plan->depth - 1) / c->depth_blocks + 1;
+    c->depth_blocks = (plan->depth - 1) / c->block_depth + 1;
 }
 
 static ci_status measure(const ci_conv2d_args *args, conv *c, int64_t *bytes) {
@@ -121,7 +135,8 @@ static ci_status measure(const ci_conv2d_args *args, conv *c, int64_t *bytes) {
                  aligned((int64_t)args->groups * c->panels * c->kernel->nr * 4);
         const int64_t fits = ci_cache_sizes().l2_bytes / 2 / (depth * 4), most = c->kernel->mr * (int64_t)8;
         c->block_rows = (int32_t)(fits > most ? (fits < plan->rows ? fits : plan->rows) : most);
-        if (plan->form == CI_LOWERING_INDIRECT)
+        cut_depth(c);
+        if (c->depth_blocks > 1)
             c->thread_bytes += aligned((int64_t)c->block_rows * c->kernel->nr * 4);
     }
     *bytes = shared;
@@ -163,17 +178,12 @@ typedef struct {
     float *sums;
 } workspace;
 
-/* Panels over blocks of rows. Where patches are read by taps, each tap is a block of depth with rows of its
- * own. */
+/* Panels over blocks of rows, and their depth in blocks. Where patches are read by taps, each tap is a block
+ * with rows of its own. */
 static void multiply_f32(const conv *c, const workspace *work, const ci_lowered *lowered, int32_t group,
                          float *output) {
-    const int32_t taps = lowered->taps ? c->plan.kernel_height * c->plan.kernel_width : 1;
-    const int32_t depth = c->plan.depth / taps, *row = lowered->taps ? lowered->taps : work->row;
-    ci_gemm_f32_args args = {.depth = depth,
-                             .a = lowered->a,
-                             .a_depth = work->depth,
-                             .a_is_contiguous = 1,
-                             .activation = c->args->activation};
+    const int32_t depth = lowered->taps ? c->block_depth : c->plan.depth;
+    ci_gemm_f32_args args = {.a_is_contiguous = 1, .activation = c->args->activation};
     for (int32_t k = 0; k < depth && args.a_is_contiguous; k++)
         args.a_is_contiguous = work->depth[k] == k;
     for (int32_t first = 0; first < lowered->rows; first += c->block_rows) {
@@ -186,11 +196,17 @@ static void multiply_f32(const conv *c, const workspace *work, const ci_lowered 
             args.columns = left < kernel->nr ? left : kernel->nr;
             args.bias = c->bias + ((int64_t)group * c->panels + panel) * c->kernel->nr;
             args.c = output + column;
-            for (int32_t tap = 0; tap < taps; tap++) {
-                args.a_row = row + (int64_t)tap * lowered->rows + first;
-                args.b = weights + (int64_t)tap * depth * kernel->nr;
-                args.start = tap > 0 ? work->sums : NULL;
-                args.sums = tap < taps - 1 ? work->sums : NULL;
+            for (int32_t block = 0; block < c->depth_blocks; block++) {
+                const int32_t begin = block * c->block_depth, rest = c->plan.depth - begin;
+                const int32_t moved = lowered->taps ? 0 : begin; /* along A */
+                args.depth = rest < c->block_depth ? rest : c->block_depth;
+                args.a = (const float *)lowered->a + (args.a_is_contiguous ? moved : 0);
+                args.a_depth = work->depth + (args.a_is_contiguous ? 0 : moved);
+                args.a_row =
+                    first + (lowered->taps ? lowered->taps + (int64_t)block * lowered->rows : work->row);
+                args.b = weights + (int64_t)begin * kernel->nr;
+                args.start = block > 0 ? work->sums : NULL;
+                args.sums = block < c->depth_blocks - 1 ? work->sums : NULL;
                 ((ci_gemm_f32_fn *)kernel->function)(&args);
             }
         }
