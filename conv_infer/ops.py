@@ -5,7 +5,8 @@
     >>> y = ops.conv2d(x, w, b, stride=2, lowering="reusable") # on the micro-kernels, by any form of lowering
     >>> for form in ops.lowering_report((1, 3, 227, 227), (96, 3, 11, 11), stride=4): print(form)
 
-The functions whose names end in _s8 are the int8 operators of CMSIS-NN (`conv_infer.ops_s8`).
+The functions whose names end in _s8 are the int8 operators of CMSIS-NN (`conv_infer.ops_s8`); `conv2d_s8` is its
+convolution by any form of lowering.
 """
 
 from __future__ import annotations

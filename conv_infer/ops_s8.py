@@ -5,7 +5,7 @@ Q31 `multiplier` and a `shift` for each output channel (one value stands for all
 `output_offset`, clamped to `activation_min` .. `activation_max`. `input_offset` is added to the input (minus its zero
 point). The results are the same bits on every instruction set.
 
-`allowed` limits the instruction sets, as bits in the order of `conv_infer.isa()`'s names (0: what CONV_INFER_ISA
+`allowed` limits the instruction sets, as bits in the order of `conv_infer.cpu()`'s names (0: what CONV_INFER_ISA
 allows). `scratch` is a uint8 array to work in; where it is None, one of the right size is made. Its size is what the
 `*_scratch_bytes` function says of the same arguments. Every function raises `conv_infer.InputError` for an argument of
 the wrong type, shape or range, and for scratch that is too small.
