@@ -1,5 +1,7 @@
 # Steps of src/steps/conv.h.
 
+from libc.string cimport memset
+
 cdef extern from "steps/rows.h":
     ctypedef struct ci_row_strides:
         int64_t image, row, pixel
@@ -45,6 +47,8 @@ cdef extern from "steps/conv.h":
         int32_t is_planar, padded_width
         ci_window window
         int32_t rows, rows_per_task
+        ci_pool pool
+        int32_t pooled_rows
     ci_status ci_add_conv_bands(ci_program *program, const ci_conv *conv, const ci_conv_bands *bands)
     ci_status ci_add_conv_reusable(
         ci_program *program, const ci_conv *conv, const ci_reusable *layout, int32_t strips_per_task
@@ -181,13 +185,19 @@ def add_conv_bands(
     tuple pads,
     int rows,
     int task_rows,
+    Pool pool=None,
+    int pooled_rows=0,
     **where,
 ) -> None:
     """Appends a float32 convolution whose padded input is copied into scratch for `rows` output rows at once: see
     GemmConv, whose `input_strides` are not read. `image_shape` is NHWC, `image_strides` (image, row, pixel, channel) in
-    elements; depth offsets are those of the band, [rows][padded_width][channels] or planar."""
+    elements; depth offsets are those of the band, [rows][padded_width][channels] or planar. With `pool`, a maximum, its
+    output is what is written, `pooled_rows` at once, and the convolution's stays in scratch."""
     cdef GemmConv gemm = GemmConv(**where)
     cdef ci_conv_bands bands
+    memset(&bands, 0, sizeof(bands))
+    if pool is not None:
+        bands.pool, bands.pooled_rows = pool.pool, pooled_rows
     bands.image = image_of(image_shape, image_strides[:3])
     bands.channel_stride = image_strides[3]
     bands.is_planar, bands.padded_width = is_planar, padded_width

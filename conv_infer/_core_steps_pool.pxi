@@ -33,31 +33,40 @@ def average_pool_kernel(uint32_t allowed) -> Kernel:
     return find_kernel(CI_OPERATION_avgpool_f32, b"any", allowed)
 
 
-def add_pool(
-    Program program,
-    *,
-    Kernel kernel,
-    tuple input,
-    tuple output,
-    tuple input_shape,
-    tuple input_strides,
-    tuple output_shape,
-    tuple output_strides,
-    tuple kernel_shape,
-    tuple strides,
-    tuple dilations,
-    tuple pads,
-    bint count_include_pad,
-    int threads,
-) -> None:
-    """Appends a pooling of NHWC images. The `_strides` of images are (image, row, pixel) in elements; pads are (top, left,
-    bottom, right) and not in memory. The output's size is as given: windows may end beyond the padding."""
+cdef class Pool:
+    """A pooling of NHWC images, for add_pool and add_conv_bands. The `_strides` of images are (image, row, pixel) in
+    elements; pads are (top, left, bottom, right) and not in memory. The output's size is as given: windows may end
+    beyond the padding."""
+
     cdef ci_pool pool
-    pool.kernel = kernel.entry
-    pool.input, pool.output = ref_of(input), ref_of(output)
-    pool.input_image = image_of(input_shape, input_strides)
-    pool.output_image = image_of(output_shape, output_strides)
-    pool.window = window_of(kernel_shape, strides, dilations, pads)
-    pool.count_include_pad = count_include_pad
-    pool.threads = threads
-    check(ci_add_pool(program.program, &pool), "pooling")
+
+    def __cinit__(
+        self,
+        *,
+        Kernel kernel,
+        tuple input,
+        tuple output,
+        tuple input_shape,
+        tuple input_strides,
+        tuple output_shape,
+        tuple output_strides,
+        tuple kernel_shape,
+        tuple strides,
+        tuple dilations,
+        tuple pads,
+        bint count_include_pad,
+        int threads,
+    ):
+        self.pool.kernel = kernel.entry
+        self.pool.input, self.pool.output = ref_of(input), ref_of(output)
+        self.pool.input_image = image_of(input_shape, input_strides)
+        self.pool.output_image = image_of(output_shape, output_strides)
+        self.pool.window = window_of(kernel_shape, strides, dilations, pads)
+        self.pool.count_include_pad = count_include_pad
+        self.pool.threads = threads
+
+
+def add_pool(Program program, **where) -> None:
+    """Appends a pooling: see Pool."""
+    cdef Pool pool = Pool(**where)
+    check(ci_add_pool(program.program, &pool.pool), "pooling")

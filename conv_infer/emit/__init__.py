@@ -13,6 +13,7 @@ from . import (
     matmul,
     normalise,
     pool,
+    pooled_convolution,
     quantised,
     quantised_convolution,
     reduce,
@@ -23,6 +24,7 @@ from .context import EmitContext, StepInfo
 EMITTERS: dict[str, Callable[[EmitContext, Node], StepInfo]] = {
     "Conv": convolution.emit_conv,
     "Bottleneck": bottleneck.emit_bottleneck,
+    "PooledConv": pooled_convolution.emit_pooled_conv,
     # copies
     "Copy": copies.emit_copy,
     "Transpose": copies.emit_transpose,

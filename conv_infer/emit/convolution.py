@@ -123,40 +123,52 @@ def emit_conv_in_bands(
     ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None, geometry: Geometry
 ) -> StepInfo:
     """The rows of the padded input that a block of output rows needs are copied into scratch and read there."""
-    source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
+    output = ctx.view(node.outputs[0])
     residual = ctx.optional_view(node, 3)
-    attrs, lowering = node.attrs, node.attrs["lowering"]
+    lowering = node.attrs["lowering"]
+    task_rows = -(-geometry.height // pieces_of_image(geometry.images, geometry.height, ctx.threads))
+    rows = even(task_rows, lowering.strip, 1)
+    bands, packed = banded_input(ctx, node, activation, geometry, rows)
+    _core.add_conv_bands(
+        ctx.program,
+        task_rows=task_rows,
+        output=output.ref,
+        residual=residual.ref if residual else NO_BUFFER,
+        output_strides=output.strides[:3],
+        residual_strides=residual.strides[:3] if residual else (0, 0, 0),
+        **bands,
+        **packed.arguments,
+    )
+    return StepInfo(packed.kernels, str(lowering), geometry.macs, packed.weight_bytes)
+
+
+def banded_input(
+    ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None, geometry: Geometry, rows: int
+) -> tuple[dict[str, object], GemmPanels]:
+    """What `_core.add_conv_bands` takes for bands of so many output rows, whatever becomes of the output."""
+    source = ctx.view(node.inputs[0])
+    attrs = node.attrs
     is_planar = attrs.get("input_layout", "NHWC") == "NCHW"
     image, row, pixel, channel = input_strides(source, attrs.get("input_layout", "NHWC"))
     channels, height, width = image_size(ctx.graph, node)
     window, line = band_geometry(ctx.graph, node)
-    task_rows = -(-geometry.height // pieces_of_image(geometry.images, geometry.height, ctx.threads))
-    rows = even(task_rows, lowering.strip, 1)
     band_rows = (rows - 1) * attrs["strides"][0] + window
     tap_strides = (0, line, 1, band_rows * line) if is_planar else (0, line * channels, channels, 1)
-    packed = GemmPanels(ctx, node, geometry, tap_strides, activation)
-    _core.add_conv_bands(
-        ctx.program,
-        image_shape=(geometry.images, height, width, channels),
-        image_strides=(image, row, pixel, channel),
-        is_planar=is_planar,
-        padded_width=line,
-        kernel_shape=geometry.kernel,
-        strides=attrs["strides"],
-        dilations=attrs["dilations"],
-        pads=attrs["pads"],
-        rows=rows,
-        task_rows=task_rows,
-        input=source.ref,
-        output=output.ref,
-        residual=residual.ref if residual else NO_BUFFER,
-        output_shape=output.shape[:3],
-        input_strides=(0, 0, 0),
-        output_strides=output.strides[:3],
-        residual_strides=residual.strides[:3] if residual else (0, 0, 0),
-        **packed.arguments,
-    )
-    return StepInfo(packed.kernels, str(lowering), geometry.macs, packed.weight_bytes)
+    bands = {
+        "image_shape": (geometry.images, height, width, channels),
+        "image_strides": (image, row, pixel, channel),
+        "is_planar": is_planar,
+        "padded_width": line,
+        "kernel_shape": geometry.kernel,
+        "strides": attrs["strides"],
+        "dilations": attrs["dilations"],
+        "pads": attrs["pads"],
+        "rows": rows,
+        "input": source.ref,
+        "output_shape": (geometry.images, geometry.height, geometry.width),
+        "input_strides": (0, 0, 0),
+    }
+    return bands, GemmPanels(ctx, node, geometry, tap_strides, activation)
 
 
 class GemmPanels:

@@ -20,21 +20,24 @@ def emit_average_pool(ctx: EmitContext, node: Node) -> StepInfo:
 
 
 def add_pool(ctx: EmitContext, node: Node, kernel: _core.Kernel, count_include_pad: bool) -> StepInfo:
-    source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
-    _core.add_pool(
-        ctx.program,
-        kernel=kernel,
-        input=source.ref,
-        output=output.ref,
-        input_shape=source.shape,
-        input_strides=source.strides[:3],
-        output_shape=output.shape,
-        output_strides=output.strides[:3],
-        kernel_shape=node.attrs["kernel"],
-        strides=node.attrs["strides"],
-        dilations=node.attrs.get("dilations", (1, 1)),
-        pads=node.attrs["pads"],
-        count_include_pad=count_include_pad,
-        threads=ctx.threads,
-    )
+    source = ctx.view(node.inputs[0])
+    where = {"input": source.ref, "input_shape": source.shape, "input_strides": source.strides[:3]}
+    _core.add_pool(ctx.program, **where, **pool_arguments(ctx, node, kernel, count_include_pad))
     return StepInfo(kernel=kernel.name)
+
+
+def pool_arguments(ctx: EmitContext, node: Node, kernel: _core.Kernel, count_include_pad: bool) -> dict[str, object]:
+    """What `_core.Pool` takes, but for where the input lies."""
+    output = ctx.view(node.outputs[0])
+    return {
+        "kernel": kernel,
+        "output": output.ref,
+        "output_shape": output.shape,
+        "output_strides": output.strides[:3],
+        "kernel_shape": node.attrs["kernel"],
+        "strides": node.attrs["strides"],
+        "dilations": node.attrs.get("dilations", (1, 1)),
+        "pads": node.attrs["pads"],
+        "count_include_pad": count_include_pad,
+        "threads": ctx.threads,
+    }

@@ -14,6 +14,7 @@ from ..errors import MemoryLimitError
 from ..graph import INTERNAL, Graph, Node
 from .arena import live_peak, place
 from .fuse_bottlenecks import fuse_bottlenecks
+from .fuse_pools import fuse_pools
 from .lowering import FRAME_COPY, choose_lowering
 from .storage import (
     NO_PADS,
@@ -109,7 +110,7 @@ def build_plan(
 ) -> Plan:
     """Plans and packs. `allowed`: instruction sets as bits. `release` is told of every array of the model that has been
     packed. Raises `MemoryLimitError` where weights, arena and scratch exceed `max_memory` bytes."""
-    graph = fuse_bottlenecks(graph, threads)
+    graph = fuse_pools(fuse_bottlenecks(graph, threads))
     plan = Plan(graph, threads)
     plan.slots = external_slots(graph)
     for spare_memory in (False, True):

@@ -316,10 +316,12 @@ def framed_shape(buffer: Buffer, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def window_reader(node: Node) -> Node | None:
-    """The convolution that slides its window over a node's first input: the node itself, or the first of a bottleneck
-    that expands nothing."""
+    """The convolution that slides its window over a node's first input: the node itself, the one that is pooled, or the
+    first of a bottleneck that expands nothing."""
     if node.domain != INTERNAL:
         return None
+    if node.op == "PooledConv":
+        return node.attrs["conv"]
     if node.op == "Bottleneck" and node.attrs["expand"] is None:
         return node.attrs["depthwise"]
     return node if node.op in CONVOLUTIONS else None

@@ -20,6 +20,7 @@ DOT_OVERHEAD = 10  # of a row of a dot kernel: summing across the lanes
 PANEL_COST = 4  # of a row, for each panel: epilogue and stores
 ROW_PAIR = 2  # output rows that the depthwise kernels take at once
 BAND_PART_OF_L2 = 4  # a band's images take one part in so many: the rest holds weights, input and output
+POOLED_PART_OF_L2 = 16  # what a convolution keeps of its output for the pooling behind it takes one part in so many
 MIXED_ORDERS = 0.97  # of the cost: what columns summed in two orders must save, see `split_columns`
 MANY_ROWS = 240  # from here on tiles are as good as full
 PREFETCH_ROWS = 256  # from here on products take so long that the hardware draws in a layer's weights beside them
@@ -195,6 +196,12 @@ def plan_bands(
     spare = l2_bytes // BAND_PART_OF_L2 - max(0, window - stride) * wide_row_bytes
     largest = max(ROW_PAIR, spare // (stride * wide_row_bytes + narrow_row_bytes))
     return BandPlan(even(rows_per_task, largest, ROW_PAIR), rows_per_task)
+
+
+def pooled_rows_at_once(stride: int, row_bytes: int, l2_bytes: int) -> int:
+    """How many rows of a pooling behind a convolution are worked on at once: `stride` and `row_bytes` of the
+    convolution's output are new for each."""
+    return max(1, l2_bytes // POOLED_PART_OF_L2 // (stride * row_bytes))
 
 
 def pieces_of_image(images: int, height: int, threads: int) -> int:

@@ -7,6 +7,7 @@
 #include "conv_infer/microkernel.h"
 #include "conv_infer/program.h"
 #include "rows.h"
+#include "steps/pool.h"
 
 /* One panel of output channels. All offsets in elements. */
 typedef struct {
@@ -90,7 +91,12 @@ typedef struct {
     int32_t padded_width; /* pixels of a row of the band */
     ci_window window;
     int32_t rows;          /* output rows of a band */
-    int32_t rows_per_task; /* output rows of one image */
+    int32_t rows_per_task; /* output rows of one image; with a pool, of what that writes */
+    /* A maximum over windows of the output, at once, while it is in cache; `kernel` NULL: there is none. The
+     * output is then no image in memory: neither `conv->output` nor `pool.input` is read, nor is
+     * `pool.input_image`. */
+    ci_pool pool;
+    int32_t pooled_rows; /* output rows of the pool that are worked on at once */
 } ci_conv_bands;
 
 /* The same over such bands. `conv->input` is the first element of the first image, its strides are not read;

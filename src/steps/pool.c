@@ -9,30 +9,43 @@ typedef struct {
     int32_t element_bytes;
 } params;
 
+void ci_pool_run(const ci_pool *pool, const ci_pool_args *args) {
+    /* The four operations have function types of one form. */
+    ((ci_maxpool_f32_fn *)pool->kernel->function)(args);
+}
+
+ci_pool_args ci_pool_rows(const ci_pool *pool, const void *input, void *output, int32_t first, int32_t rows) {
+    const ci_image *in = &pool->input_image, *out = &pool->output_image;
+    return (ci_pool_args){
+        .first_row = first,
+        .rows = rows,
+        .width = out->width,
+        .channels = out->channels,
+        .input_height = in->height,
+        .input_width = in->width,
+        .window = pool->window,
+        .count_include_pad = pool->count_include_pad,
+        .input = input,
+        .input_row = in->row_stride,
+        .input_pixel = in->pixel_stride,
+        .output = output,
+        .output_row = out->row_stride,
+        .output_pixel = out->pixel_stride,
+    };
+}
+
 static void task(const void *data, const ci_run *run, int32_t task) {
     const params *p = data;
     const ci_image *in = &p->pool.input_image, *out = &p->pool.output_image;
     const int64_t image = task / p->split.pieces;
     const int32_t y = task % p->split.pieces * p->split.rows;
-    const ci_pool_args args = {
-        .first_row = y,
-        .rows = out->height - y < p->split.rows ? out->height - y : p->split.rows,
-        .width = out->width,
-        .channels = out->channels,
-        .input_height = in->height,
-        .input_width = in->width,
-        .window = p->pool.window,
-        .count_include_pad = p->pool.count_include_pad,
-        .input = (const char *)ci_address(run, p->pool.input) + image * in->image_stride * p->element_bytes,
-        .input_row = in->row_stride,
-        .input_pixel = in->pixel_stride,
-        .output = (char *)ci_address(run, p->pool.output) +
-                  (image * out->image_stride + y * out->row_stride) * p->element_bytes,
-        .output_row = out->row_stride,
-        .output_pixel = out->pixel_stride,
-    };
-    /* The four operations have function types of one form. */
-    ((ci_maxpool_f32_fn *)p->pool.kernel->function)(&args);
+    const int32_t rows = out->height - y < p->split.rows ? out->height - y : p->split.rows;
+    const char *input =
+        (const char *)ci_address(run, p->pool.input) + image * in->image_stride * p->element_bytes;
+    char *output = (char *)ci_address(run, p->pool.output) +
+                   (image * out->image_stride + y * out->row_stride) * p->element_bytes;
+    const ci_pool_args args = ci_pool_rows(&p->pool, input, output, y, rows);
+    ci_pool_run(&p->pool, &args);
 }
 
 static int starts_within(int32_t inputs, int32_t outputs, int32_t stride, int32_t pad_begin,
@@ -54,21 +67,31 @@ static int32_t element_bytes_of(const ci_kernel *kernel) {
     }
 }
 
-ci_status ci_add_pool(ci_program *program, const ci_pool *pool) {
-    params p = {.pool = *pool, .element_bytes = pool->kernel ? element_bytes_of(pool->kernel) : 0};
+ci_status ci_pool_check(const ci_program *program, const ci_pool *pool) {
     const ci_image *in = &pool->input_image, *out = &pool->output_image;
     const ci_window *window = &pool->window;
-    if (!p.element_bytes || pool->threads < 1 || !ci_window_is_legal(window))
+    if (!pool->kernel || !element_bytes_of(pool->kernel) || !ci_window_is_legal(window))
         return CI_ERROR_ARGUMENT;
-    ci_status status = ci_check_image(program, pool->input, in, p.element_bytes);
-    if (status == CI_OK)
-        status = ci_check_image(program, pool->output, out, p.element_bytes);
+    ci_status status = ci_check_image(program, pool->output, out, element_bytes_of(pool->kernel));
     if (status != CI_OK)
         return status;
     if (in->images != out->images || in->channels != out->channels ||
         !starts_within(in->height, out->height, window->stride_y, window->pad_top, window->pad_bottom) ||
         !starts_within(in->width, out->width, window->stride_x, window->pad_left, window->pad_right))
         return CI_ERROR_ARGUMENT;
+    return CI_OK;
+}
+
+ci_status ci_add_pool(ci_program *program, const ci_pool *pool) {
+    ci_status status = pool->threads < 1 ? CI_ERROR_ARGUMENT : ci_pool_check(program, pool);
+    if (status != CI_OK)
+        return status;
+    params p = {.pool = *pool, .element_bytes = element_bytes_of(pool->kernel)};
+    const ci_image *in = &pool->input_image, *out = &pool->output_image;
+    const ci_window *window = &pool->window;
+    status = ci_check_image(program, pool->input, in, p.element_bytes);
+    if (status != CI_OK)
+        return status;
     /* No more taps than the image has rows and columns are ever read. */
     const int32_t taps_y = window->kernel_height < in->height ? window->kernel_height : in->height;
     const int32_t taps_x = window->kernel_width < in->width ? window->kernel_width : in->width;
