@@ -80,6 +80,8 @@ static void cut_depth(conv *c) {
 static ci_status measure(const ci_conv2d_args *args, conv *c, int64_t *bytes) {
     *c = (conv){.args = args};
     const ci_window *w = &args->window;
+    if (!args->input || !args->weights || !args->output)
+        return CI_ERROR_ARGUMENT;
     if ((int)args->element < 0 || args->element >= CI_ELEMENT_COUNT || args->images < 1 || args->groups < 1 ||
         args->channels < 1 || args->columns < 1 || args->channels % args->groups ||
         args->columns % args->groups || args->threads < 1 || args->activation.kind < 0 ||
@@ -335,8 +337,10 @@ ci_status ci_conv2d(const ci_conv2d_args *args, void *scratch, int64_t scratch_b
     ci_status status = measure(args, &c, &bytes);
     if (status != CI_OK)
         return status;
-    if (scratch_bytes < bytes)
+    if (!scratch || scratch_bytes < bytes)
         return CI_ERROR_SCRATCH;
+    if ((uintptr_t)scratch % 64)
+        return CI_ERROR_ARGUMENT;
     if (args->element == CI_ELEMENT_F32)
         pack(&c, scratch);
     else

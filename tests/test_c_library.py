@@ -41,7 +41,8 @@ SCRATCH = r"""
 #include <string.h>
 #include "conv_infer/conv2d.h"
 
-static char scratch[1 << 20], before[1 << 20], output[4 * 64 * 16];
+static _Alignas(64) char scratch[1 << 20];
+static char before[1 << 20], output[4 * 64 * 16];
 
 static int is_untouched(void) {
     for (size_t at = 0; at < sizeof output; at++)
@@ -76,6 +77,12 @@ int main(void) {
         bad.window.stride_x = 0;
         ci_conv2d_s8_args bad_s8 = args_s8;
         bad_s8.convolution.groups = 3;
+        ci_conv2d_args missing = args;
+        missing.weights = NULL;
+        if (ci_conv2d(&missing, scratch, sizeof scratch) != CI_ERROR_ARGUMENT ||
+            ci_conv2d(&args, scratch + 1, sizeof scratch - 1) != CI_ERROR_ARGUMENT ||
+            ci_conv2d(&args, NULL, sizeof scratch) != CI_ERROR_SCRATCH || !is_untouched())
+            return 4;
         if (ci_conv2d(&bad, scratch, sizeof scratch) != CI_ERROR_ARGUMENT ||
             ci_conv2d_s8(&bad_s8, scratch, sizeof scratch) != CI_ERROR_ARGUMENT || !is_untouched())
             return 3;

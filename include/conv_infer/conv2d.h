@@ -34,8 +34,9 @@ typedef struct {
     uint32_t allowed;         /* instruction sets (CI_ISA_BIT); 0: all that this machine has */
 } ci_conv2d_args;
 
-/* CI_ERROR_ARGUMENT for impossible geometry, CI_ERROR_OVERFLOW where sizes do not fit or 8-bit sums could
- * leave int32, CI_ERROR_SCRATCH where there is too little scratch (64-byte aligned), with nothing written. */
+/* CI_ERROR_ARGUMENT for impossible geometry or scratch that is not aligned, CI_ERROR_OVERFLOW where sizes do
+ * not fit or 8-bit sums could leave int32, CI_ERROR_SCRATCH where there is too little scratch (64-byte
+ * aligned), with nothing written. */
 ci_status ci_conv2d_scratch_bytes(const ci_conv2d_args *args, int64_t *bytes);
 ci_status ci_conv2d(const ci_conv2d_args *args, void *scratch, int64_t scratch_bytes);
 

@@ -93,13 +93,14 @@ int64_t ci_reusable_fill(const ci_reusable *layout, const ci_pixels *image, void
  * For one image and the channels of one group, with P = output height * width, K = kernel_height *
  * kernel_width * C, Hp the rows that windows touch, padding included, and strips of one output:
  *
- *     form           buffer                           copied                        products, rows each, row
- * to row im2row         P * K                            P * K                         1, P, K two_patch 2 *
- * K                            P * K                         P / 2, 2, K mec            OW * Hp * kw * C OW *
- * Hp * kw * C              OH, OW, Hp * kw * C reusable       Hp * kw * C + (OW - 1) * sw * C  Hp * C * (kw +
- * (OW - 1) * sw) OW, OH, sh * kw * C reusable_rows  the same with x and y exchanged OH, OW, sw * kh * C
- *     in_place       0                                0                             1, P, sw * C
- *     indirect       P * kh * kw offsets              0                             1, P, -
+ *     form           buffer                     copied                     products  rows  row to row
+ *     im2row         P * K                      P * K                      1         P     K
+ *     two_patch      2 * K                      P * K                      P / 2     2     K
+ *     mec            OW * Hp * kw * C           OW * Hp * kw * C           OH        OW    Hp * kw * C
+ *     reusable       Hp*kw*C + (OW - 1)*sw*C    Hp*C*(kw + (OW - 1)*sw)    OW        OH    sh * kw * C
+ *     reusable_rows  the same with x and y exchanged                       OH        OW    sw * kh * C
+ *     in_place       0                          0                          1         P     sw * C
+ *     indirect       P * kh * kw offsets        0                          1         P     any
  *
  * Sources: traditional, Chellapilla et al., IWFHR 2006; two patches, Lai et al., arXiv:1801.06601 (CMSIS-NN);
  * MEC, Cho and Brand, ICML 2017; indirect, Dukhan, arXiv:1907.02129; the reusable buffer as above. */

@@ -9,7 +9,8 @@
  * checked before memory is touched:
  *
  *     CI_ERROR_ARGUMENT     a size below 1, an offset, shift or clamp out of range, channels that do not
- * divide into groups CI_ERROR_OVERFLOW     sizes whose product does not fit, or sums that could leave int32
+ *                           divide into groups
+ *     CI_ERROR_OVERFLOW     sizes whose product does not fit, or sums that could leave int32
  *     CI_ERROR_SCRATCH      too little scratch; nothing was written
  *     CI_ERROR_UNSUPPORTED  a depthwise window of more than CI_DEPTHWISE_S8_TAPS elements
  *
