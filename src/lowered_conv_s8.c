@@ -170,7 +170,10 @@ ci_status ci_lowered_conv_s8_pack(const ci_lowered_conv_s8 *conv, void *scratch)
         memset(base + l.ones_source, 1, (size_t)l.size.depth);
         const ci_weights_s8 ones = {.data = base + l.ones_source};
         ci_pack_s8_weights(&l.ones_shape, &l.ones_size, &ones, base + l.ones, &ones_need_sums);
-        memset(base + l.ones_bias, 0, 4 * (size_t)l.ones_size.padded_columns);
+        status =
+            ci_pack_s8_bias(&l.ones_shape, &l.ones_size, &ones, 0, NULL, (int32_t *)(base + l.ones_bias));
+        if (status != CI_OK)
+            return status;
         ci_pack_s8_zero_points(&l.shape, &l.size, &weights, (int32_t *)(base + l.b_zero));
         for (int32_t m = 0; m < conv->major.outputs; m++)
             ((int32_t *)(base + l.sum_row))[m] = m;

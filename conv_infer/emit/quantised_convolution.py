@@ -163,11 +163,13 @@ class PackedGroups:
             if entry is not None:
                 places.append((entry, total))
                 total += round_up(entry.nbytes)
+        columns_of_ones = [entry.padded_columns for entry in ones]
         parameters = sum(group.padded_columns for group in groups)
         for index, (group, (table, offset)) in enumerate(zip(groups, group_offsets, strict=True)):
             table_start, sums_at = starts[table]
             if self.has_sums:
-                self.panels.append((0, 1, table_start, group.k_blocks, offset, sums_at, parameters, 1))
+                ones_bias = parameters + sum(columns_of_ones[:table])
+                self.panels.append((0, 1, table_start, group.k_blocks, offset, sums_at, ones_bias, 1))
             for first, count, weight_offset in group.panels:
                 place = index * columns + first
                 self.panels.append(
@@ -176,7 +178,7 @@ class PackedGroups:
             places.append((group, total))
             total += round_up(group.nbytes)
             parameter += group.padded_columns
-        self.parameters = parameters + (max(entry.padded_columns for entry in ones) if ones else 0)
+        self.parameters = parameters + sum(columns_of_ones)
         self.depth_offsets = np.concatenate(tables)
         self.nbytes = total
 
@@ -190,6 +192,10 @@ class PackedGroups:
         def fill_bias(memory: _core.Memory, offset: int) -> None:
             folded = np.frombuffer(memory, np.int32, self.parameters, offset)
             self._fold_bias(node, groups, bias, folded)
+            place = parameters
+            for entry in ones:
+                entry.pack_bias(None, 0, folded[place : place + entry.padded_columns])
+                place += entry.padded_columns
 
         laid_out = b"".join(runs.order.tobytes() + runs.lengths.tobytes() for runs in covers)
         key = (node.inputs[1], kernel.name, laid_out, bytes(str(group_offsets), "ascii"))
