@@ -12,7 +12,7 @@ from .tiling import TASKS_PER_THREAD, RowPlan
 
 # Cycles, fitted to measurements.
 TILE_PRODUCT = 16.0  # of two tiles, whatever their rows
-TILE_EPILOGUE = 60.0  # a tile's way through memory and requantisation, beside the products
+TILE_EPILOGUE = 80.0  # a tile's way through memory and requantisation, beside the products
 TILE_CALL = 250.0  # configuring and releasing the tile registers, and the last epilogue
 VECTOR_PRODUCT = 0.55
 VECTOR_EPILOGUE = 2.5
