@@ -1,5 +1,5 @@
-"""Shows how a convolution of a model is lowered to matrix products: what every form would take, and the reusable buffer
-step by step, drawn in the terminal or as a picture. Without LAYER it lists the convolutions.
+"""Shows how a convolution of a model is lowered to matrix products: what every form would take, the first patches, and
+the reusable buffer step by step, drawn in the terminal or as a picture. Without LAYER it lists the convolutions.
 
 The drawing shows strips of one output column; plans may lower several at once, or read in place.
 """
@@ -121,7 +121,7 @@ def print_layers(layers: list[Any], chosen: dict[str, str]) -> None:
 
 
 def explain(layer: Any, how: str) -> None:
-    from .explain import describe, text_picture
+    from .explain import describe, text_patches, text_picture
 
     print(layer.name)
     for line in describe(layer):
@@ -147,6 +147,9 @@ def explain(layer: Any, how: str) -> None:
     print_table(headings, rows, (1, 2, 3, 5, 6))
     if layer.is_depthwise or layer.is_pointwise:
         return
+    print("\nim2row:")
+    for line in text_patches(layer):
+        print(f"  {line}")
     print("\nthe reusable buffer:")
     for line in text_picture(layer):
         print(f"  {line}".rstrip())

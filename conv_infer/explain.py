@@ -1,7 +1,8 @@
-"""How one convolution is lowered through the reusable buffer, drawn as text and as a picture.
+"""How one convolution is lowered, drawn as text and as a picture.
 
-Both show the first output columns: the columns of the padded input that the buffer holds, row after row, what is new in
-each step and what is reused. A cell is a pixel with all channels of a group. What does not fit is cut off.
+Both show the first patches as traditional im2row writes them out, and the reusable buffer for the first output columns:
+the columns of the padded input that it holds, row after row, what is new in each step and what is reused. A cell is a
+pixel with all channels of a group. What does not fit is cut off.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from .ops_report import FormReport, lowering_report
-from .picture import CELL, COLOURS, FAINT, Picture
+from .picture import CELL, COLOURS, FAINT, SMALL, Picture
 
 STEPS = 3  # output columns that are drawn
 MOST_ROWS, MOST_COLUMNS = 12, 12  # of the padded input
+MOST_TAPS = 50  # of a patch
 PICTURE_WIDTH = 1100
 PADDING = "#cfcfcf"
 
@@ -71,6 +73,20 @@ class Layer(NamedTuple):
         )
 
 
+def place_of(layer: Layer, row: int, column: int) -> tuple[int, int] | None:
+    """(y, x) in the input of a place in the padded one; None in the padding."""
+    y, x = row - layer.pads[0], column - layer.pads[1]
+    return (y, x) if 0 <= y < layer.size[0] and 0 <= x < layer.size[1] else None
+
+
+def patches(layer: Layer) -> list[tuple[int, int, list[tuple[int, int] | None]]]:
+    """The first patches: output row and column, and where the taps are, row by row."""
+    (kh, kw), (dy, dx), (sy, sx) = layer.kernel, layer.dilations, layer.strides
+    taps = [(ky * dy, kx * dx) for ky in range(kh) for kx in range(kw)][:MOST_TAPS]
+    outputs = [divmod(index, layer.output[1]) for index in range(min(STEPS, layer.output[0] * layer.output[1]))]
+    return [(y, x, [place_of(layer, y * sy + ky, x * sx + kx) for ky, kx in taps]) for y, x in outputs]
+
+
 class Buffer:
     """The part of the reusable buffer that is drawn."""
 
@@ -89,11 +105,6 @@ class Buffer:
     def is_new(self, step: int, column: int) -> bool:
         """Whether this column of those held, counted from 0, is written in this step."""
         return step == 0 or not self.moved or column >= self.held - self.moved
-
-    def place(self, row: int, column: int) -> tuple[int, int] | None:
-        """(y, x) in the input; None in the padding."""
-        y, x = row - self.layer.pads[0], column - self.layer.pads[1]
-        return (y, x) if 0 <= y < self.layer.size[0] and 0 <= x < self.layer.size[1] else None
 
     def written_pixels(self, step: int) -> int:
         return self.layer.reach[0] * (self.held if step == 0 or not self.moved else self.moved)
@@ -117,6 +128,22 @@ def describe(layer: Layer) -> list[str]:
         )
     elif layer.is_pointwise:
         lines.append("1x1: every pixel is its own patch where it lies; networks run it as it is, nothing is lowered")
+    return lines
+
+
+def text_patches(layer: Layer) -> list[str]:
+    """The first rows of the traditional matrix; a number is a column of the input, a bar parts the kernel's rows."""
+    (kh, kw), (out_height, out_width) = layer.kernel, layer.output
+    digits = max(2, len(str(max(layer.size) - 1)))
+    lines = []
+    for y, x, places in patches(layer):
+        words = [("." if place is None else str(place[1])).rjust(digits) for place in places]
+        rows = [" ".join(words[first : first + kw]) for first in range(0, len(words), kw)]
+        cut = " ..." if len(words) < kh * kw else ""
+        lines.append(f"output {y},{x}  [{' |'.join(rows)}{cut}]")
+    lines.append(f"and so on, {out_height * out_width} rows of {kh * kw * layer.depth} elements")
+    lines.append("two_patch holds two of these rows at a time, and writes the next two over them")
+    lines.append(f"mec writes a line like that of output column 0 below for each of {out_width} output columns")
     return lines
 
 
@@ -165,13 +192,13 @@ def sentences(buffer: Buffer) -> list[str]:
 
 
 def _cell(buffer: Buffer, step: int, row: int, column: int, digits: int) -> str:
-    place = buffer.place(row, buffer.first_column(step) + column)
+    place = place_of(buffer.layer, row, buffer.first_column(step) + column)
     text = ("." if place is None else str(place[1])).rjust(digits)
     return f"[{text}]" if buffer.is_new(step, column) else f" {text} "
 
 
 def svg_picture(layer: Layer) -> Picture:
-    """The padded input's corner and the buffer on end, step by step."""
+    """The first patches; the padded input's corner and the buffer on end, step by step."""
     buffer = Buffer(layer)
     shown = min(MOST_COLUMNS, layer.reach[1])
     cells = buffer.rows * buffer.held + (buffer.steps - 1) * buffer.moved
@@ -180,10 +207,12 @@ def svg_picture(layer: Layer) -> Picture:
     height = max(buffer.rows * 14, 70 + 24 * _patches(buffer)) + 56
     key = "a number is a column of the input, grey without one is padding; outlined cells are written in this step"
     head, foot = [layer.name, *describe(layer)], [key, *sentences(buffer)]
-    top = 40 + 20 * len(head)
+    rows = patches(layer)
+    top = 100 + 20 * len(head) + SMALL * len(rows)
     picture = Picture(PICTURE_WIDTH, top + buffer.steps * height + 20 * len(foot))
     for index, words in enumerate(head):
         picture.text(20, 24 + 20 * index, words, 13)
+    _draw_patches(picture, layer, rows, 40 + 20 * len(head))
     for step in range(buffer.steps):
         y = top + step * height
         written = buffer.written_pixels(step) * layer.depth
@@ -195,6 +224,16 @@ def svg_picture(layer: Layer) -> Picture:
     return picture
 
 
+def _draw_patches(picture: Picture, layer: Layer, rows: list, y: float) -> None:
+    count, depth = layer.output[0] * layer.output[1], layer.kernel[0] * layer.kernel[1] * layer.depth
+    picture.text(20, y, f"im2row: {count} patches written out, each of {depth} elements", 13)
+    for line, (_, _, places) in enumerate(rows):
+        for index, place in enumerate(places):
+            colour = PADDING if place is None else COLOURS[(place[1] + layer.pads[1]) % len(COLOURS)]
+            at = 20 + index * SMALL + index // layer.kernel[1] * 2
+            picture.cell(at, y + 10 + line * SMALL, "" if place is None else place[1], colour, SMALL)
+
+
 def _patches(buffer: Buffer) -> int:
     """Output rows whose patches lie within the rows that are drawn."""
     layer = buffer.layer
@@ -202,7 +241,7 @@ def _patches(buffer: Buffer) -> int:
 
 
 def _colour(buffer: Buffer, row: int, column: int) -> str:
-    return PADDING if buffer.place(row, column) is None else COLOURS[column % len(COLOURS)]
+    return PADDING if place_of(buffer.layer, row, column) is None else COLOURS[column % len(COLOURS)]
 
 
 def _draw_input(picture: Picture, buffer: Buffer, step: int, x: float, y: float, shown: int) -> None:
@@ -211,7 +250,7 @@ def _draw_input(picture: Picture, buffer: Buffer, step: int, x: float, y: float,
         for column in range(shown):
             held = first <= column < first + buffer.held
             colour = _colour(buffer, row, column) if held else FAINT
-            place = buffer.place(row, column)
+            place = place_of(buffer.layer, row, column)
             text = "" if place is None else place[1]
             new = held and buffer.is_new(step, column - first)
             picture.cell(x + column * 14, y + row * 14, text, colour, 14, is_new=new)
@@ -225,7 +264,7 @@ def _draw_buffer(picture: Picture, buffer: Buffer, step: int, at: tuple[float, f
             picture.cell(x + index * cell, y, "", FAINT, cell)
             continue
         row, column = divmod(index - base, buffer.held)
-        place = buffer.place(row, buffer.first_column(step) + column)
+        place = place_of(layer, row, buffer.first_column(step) + column)
         text = place[1] if place is not None and cell >= 12 else ""
         colour = _colour(buffer, row, buffer.first_column(step) + column)
         picture.cell(x + index * cell, y, text, colour, cell, is_new=buffer.is_new(step, column))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conv_infer import _core, cli
-from conv_infer.explain import Buffer, Layer, svg_picture, text_picture
+from conv_infer import _core, cli, ops
+from conv_infer.explain import Buffer, Layer, patches, svg_picture, text_patches, text_picture
 
 WORKED = Layer("worked", (6, 6), 1, 1, (3, 3), (1, 1), (1, 1), (0, 0, 0, 0), 1, "float32")
 
@@ -127,6 +127,12 @@ def test_a_model_without_convolutions(capsys, tmp_path):
 
 def test_the_worked_example():
     lines = text_picture(WORKED)
+    assert text_patches(WORKED)[:4] == [
+        "output 0,0  [ 0  1  2 | 0  1  2 | 0  1  2]",
+        "output 0,1  [ 1  2  3 | 1  2  3 | 1  2  3]",
+        "output 0,2  [ 2  3  4 | 2  3  4 | 2  3  4]",
+        "and so on, 16 rows of 9 elements",
+    ]
     assert lines[1] == "row   0[ 0][ 1][ 2]        1   2 [ 3]        2   3 [ 4]"
     assert lines[-1] == (
         "then the base moves on by 1 x 1 elements, and 6 pixels are written over the ones that have retired; "
@@ -162,4 +168,9 @@ def test_the_numbers_are_those_of_the_library(geometry):
     steps = [buffer.written_pixels(step) for step in range(layer.output[1])]
     assert sum(steps) * depth == plan.copied_elems
     assert len(text_picture(layer)) >= 4 + buffer.rows
+    image = np.arange(1, np.prod(layer.size) + 1, dtype=np.int16).reshape(*layer.size, 1)
+    geometry = {"stride": layer.strides, "pad": layer.pads, "dilation": layer.dilations, "layout": "NHWC"}
+    rows = ops.im2row(image.astype(np.float32), layer.kernel, **geometry)
+    for row, (_, _, places) in zip(rows, patches(layer), strict=False):
+        np.testing.assert_array_equal(row, [0 if place is None else image[place][0] for place in places])
     svg_picture(layer)

@@ -3,10 +3,11 @@
  * The including file names the kernels: CI_DEPTHWISE(variant). A block is VF_LANES channels. Three forms:
  *
  *   slide   3x3 stride 1. Two output rows at a time; the columns of the window that the next output shares
- * stay in registers, so that an output pixel of both rows costs four loads. 9 weights, 8 inputs, 4 sums. tile
- * other square kernels of a compile-time size: two output rows x up to four columns of sums; an input vector
- * is loaded once for all the sums of its row that it enters. any     any geometry: four columns of sums, taps
- * in loops.
+ *           stay in registers, so that an output pixel of both rows costs four loads. 9 weights, 8 inputs, 4
+ *           sums.
+ *   tile    Other square kernels of a compile-time size: two output rows x up to four columns of sums; an
+ *           input vector is loaded once for all the sums of its row that it enters.
+ *   any     Any geometry: four columns of sums, taps in loops.
  *
  * Channels past the last full vector: a block that ends with the last channel, overlapping the one before.
  * Where that would read a residual already overwritten, or where there are fewer channels than lanes, a
