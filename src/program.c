@@ -19,12 +19,19 @@ typedef struct kept {
     max_align_t data[];
 } kept;
 
+/* A step's tasks are shared out in runs, one for each thread (of many threads, several begin with the same):
+ * how many of each have been taken. */
+enum { MOST_SHARES = 16 };
+typedef struct {
+    atomic_int taken[MOST_SHARES];
+} shares;
+
 struct ci_program {
     int32_t slots;
     int64_t *slot_bytes;
     int32_t steps, capacity;
     step *step;
-    atomic_int *next_task; /* of each step, while running */
+    shares *share; /* of each step, while running */
     int64_t scratch_bytes;
     kept *kept;
 };
@@ -51,7 +58,7 @@ void ci_program_destroy(ci_program *program) {
         free(program->kept);
         program->kept = next;
     }
-    free(program->next_task);
+    free(program->share);
     free(program->step);
     free(program->slot_bytes);
     free(program);
@@ -75,10 +82,10 @@ static ci_status grow(ci_program *program) {
     if (!steps)
         return CI_ERROR_MEMORY;
     program->step = steps;
-    atomic_int *counters = realloc(program->next_task, (size_t)capacity * sizeof *counters);
+    shares *counters = realloc(program->share, (size_t)capacity * sizeof *counters);
     if (!counters)
         return CI_ERROR_MEMORY;
-    program->next_task = counters;
+    program->share = counters;
     program->capacity = capacity;
     return CI_OK;
 }
@@ -170,6 +177,23 @@ static double now_seconds(void) {
     return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
 }
 
+/* Runs tasks of its own share first, then what others have left. Neighbouring steps cut their rows into the
+ * same shares, so that a thread tends to find in its cache what it has written itself. */
+static void work_on(const step *current, shares *share, const ci_run *run, int32_t thread, int32_t threads) {
+    const int32_t count = threads < MOST_SHARES ? threads : MOST_SHARES;
+    for (int32_t offset = 0; offset < count; offset++) {
+        const int32_t number = (thread + offset) % count;
+        const int32_t first = (int32_t)(((int64_t)current->tasks * number + count - 1) / count);
+        const int32_t end = (int32_t)(((int64_t)current->tasks * (number + 1) + count - 1) / count);
+        while (first + atomic_load_explicit(&share->taken[number], memory_order_relaxed) < end) {
+            const int32_t task =
+                first + atomic_fetch_add_explicit(&share->taken[number], 1, memory_order_relaxed);
+            if (task < end)
+                current->task(current->params, run, task);
+        }
+    }
+}
+
 static void work(void *context, int32_t thread, int32_t threads) {
     team *shared = context;
     ci_program *program = shared->program;
@@ -181,12 +205,7 @@ static void work(void *context, int32_t thread, int32_t threads) {
             for (int32_t task = 0; task < current->tasks; task++)
                 current->task(current->params, &run, task);
         } else {
-            /* Each thread starts with the task of its own number, so that it tends to find what it wrote
-             * before. */
-            for (int32_t task = thread; task < current->tasks;
-                 task =
-                     threads + atomic_fetch_add_explicit(&program->next_task[index], 1, memory_order_relaxed))
-                current->task(current->params, &run, task);
+            work_on(current, &program->share[index], &run, thread, threads);
             if (current->barrier || shared->seconds || index == program->steps - 1)
                 ci_barrier_wait(&shared->barrier, threads);
         }
@@ -205,7 +224,8 @@ void ci_program_run(ci_program *program, char *const *slots, char *scratch, int3
     atomic_init(&shared.barrier.generation, 0);
     if (threads > 1) {
         for (int32_t index = 0; index < program->steps; index++)
-            atomic_init(&program->next_task[index], 0);
+            for (int32_t number = 0; number < MOST_SHARES; number++)
+                atomic_init(&program->share[index].taken[number], 0);
     }
     ci_parallel(threads, work, &shared);
 }

@@ -21,6 +21,7 @@ PANEL_COST = 4  # of a row, for each panel: epilogue and stores
 ROW_PAIR = 2  # output rows that the depthwise kernels take at once
 BAND_PART_OF_L2 = 4  # a band's images take one part in so many: the rest holds weights, input and output
 POOLED_PART_OF_L2 = 16  # what a convolution keeps of its output for the pooling behind it takes one part in so many
+WORSE_FILL = 0.05  # of the rows of tiles: what more tasks may cost
 MIXED_ORDERS = 0.97  # of the cost: what columns summed in two orders must save, see `split_columns`
 MANY_ROWS = 240  # from here on tiles are as good as full
 PREFETCH_ROWS = 256  # from here on products take so long that the hardware draws in a layer's weights beside them
@@ -165,8 +166,18 @@ def plan_rows(
     else:
         row_tasks = min(most_row_tasks, wanted)
         panel_tasks = min(panels, -(-wanted // row_tasks))
-    block = even(rows, min(block, -(-rows // row_tasks)), row_multiple)
+    if row_tasks >= threads:  # as many for each thread, and their tiles full
+        counts = range(threads, row_tasks + 1, threads)
+        fullest = max(fill(rows, count, row_multiple) for count in counts)
+        row_tasks = max(count for count in counts if fill(rows, count, row_multiple) >= fullest - WORSE_FILL)
+    block = min(even(rows, block, row_multiple), -(-rows // row_tasks))
     return RowPlan(block, -(-panels // panel_tasks))
+
+
+def fill(rows: int, tasks: int, largest: int) -> float:
+    """How full tiles of at most `largest` rows are when `rows` are dealt out over so many tasks."""
+    each = -(-rows // tasks)
+    return tile_rows(each, largest) / largest
 
 
 class BandPlan:
