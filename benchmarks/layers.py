@@ -2,6 +2,7 @@
 
     python -m benchmarks.layers shufflenet_v1_g3
     python -m benchmarks.layers my_network.onnx --threads 2
+    python -m benchmarks.layers shufflenet_v1_g3 --int8
 
 The limit of a layer is the larger of two times: its multiply-adds at the measured peak rate, and its memory at measured
 rates of reading. Weights come at the rate of a buffer as large as all that the network touches, inputs and outputs at
@@ -35,18 +36,20 @@ def measure(session: Any, feeds: dict[str, np.ndarray], runs: int) -> list[tuple
 
 
 def activation_bytes(step: Any) -> int:
-    """Of float32 inputs and output."""
-    return 4 * (math.prod(step.output_shape) + sum(math.prod(shape) for shape in step.input_shapes))
+    """Of inputs and output: bytes where they are quantised, else float32."""
+    size = 1 if step.operator.startswith("Q") else 4
+    return size * (math.prod(step.output_shape) + sum(math.prod(shape) for shape in step.input_shapes))
 
 
 def compare(times: list[tuple[Any, float]], limits: Limits, network_bytes: int) -> list[dict[str, Any]]:
     """A row for each step that multiplies."""
-    flops = limits.flops_per_second()
     rows = []
     for step, seconds in times:
         if not step.macs:
             continue
-        arithmetic = 2 * step.macs / flops
+        is_int8 = step.operator.startswith("Q")
+        peak = limits.int8_operations_per_second() if is_int8 else limits.flops_per_second()
+        arithmetic = 2 * step.macs / peak
         touched = activation_bytes(step)
         memory = step.weight_bytes / limits.bytes_per_second(network_bytes) + touched / limits.bytes_per_second(touched)
         rows.append(
@@ -56,7 +59,7 @@ def compare(times: list[tuple[Any, float]], limits: Limits, network_bytes: int) 
                 "output_shape": list(step.output_shape),
                 "macs": step.macs,
                 "us": seconds * 1e6,
-                "gflops": 2e-9 * step.macs / seconds if seconds else 0.0,
+                "gops": 2e-9 * step.macs / seconds if seconds else 0.0,
                 "limit_us": max(arithmetic, memory) * 1e6,
                 "limited_by": "arithmetic" if arithmetic >= memory else "memory",
                 "fraction": max(arithmetic, memory) / seconds if seconds else 0.0,
@@ -71,7 +74,7 @@ def print_report(result: dict[str, Any]) -> None:
     from conv_infer.cli_common import format_count, print_table
 
     print(
-        f"peak {result['gflops_peak']:.1f} GFLOP/s, reading weights {result['gbytes_per_second']:.1f} GB/s "
+        f"peak {result['gops_peak']:.1f} Gop/s, reading weights {result['gbytes_per_second']:.1f} GB/s "
         f"({result['instruction_set']}, {result['threads']} threads)\n"
     )
     cells = [
@@ -81,7 +84,7 @@ def print_report(result: dict[str, Any]) -> None:
             "x".join(map(str, row["output_shape"])),
             format_count(row["macs"]),
             f"{row['us']:.1f}",
-            f"{row['gflops']:.1f}",
+            f"{row['gops']:.1f}",
             f"{row['limit_us']:.1f}",
             row["limited_by"],
             f"{row['fraction']:.0%}",
@@ -90,7 +93,7 @@ def print_report(result: dict[str, Any]) -> None:
         ]
         for row in result["layers"]
     ]
-    headings = ("", "name", "output", "MACs", "us", "GFLOP/s", "limit us", "by", "of limit", "kernel", "how")
+    headings = ("", "name", "output", "MACs", "us", "Gop/s", "limit us", "by", "of limit", "kernel", "how")
     print_table(headings, cells, (3, 4, 5, 6, 8))
     total = sum(row["us"] for row in result["layers"])
     limit = sum(row["limit_us"] for row in result["layers"])
@@ -105,6 +108,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         prog="python -m benchmarks.layers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("network", metavar="NETWORK", help="a name of the zoo, or an .onnx file")
+    parser.add_argument("--int8", action="store_true", help="quantise it first, with unsigned activations")
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="(default: 1)")
     parser.add_argument("--repeat", type=positive, default=20, metavar="N", help="profiled runs (default: 20)")
     parser.add_argument("--pin", metavar="0,1", default="", help="processors that may be used (default: any)")
@@ -123,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         limits = Limits(instruction_set, options.threads)
         with tempfile.TemporaryDirectory() as folder:
-            (variant,) = variants([options.network], Path(folder), dict(options.shape))
+            (variant,) = variants([options.network], Path(folder), dict(options.shape), options.int8)
             with np.load(variant.feeds) as archive:
                 feeds = dict(archive)
             session = conv_infer.load(str(variant.path), threads=options.threads)
@@ -136,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
         "network": variant.network,
         "threads": options.threads,
         "instruction_set": instruction_set,
-        "gflops_peak": limits.flops_per_second() * 1e-9,
+        "gops_peak": 1e-9 * (limits.int8_operations_per_second() if options.int8 else limits.flops_per_second()),
         "gbytes_per_second": limits.bytes_per_second(network_bytes) * 1e-9,
         "layers": compare(times, limits, network_bytes),
         "other_us": sum(seconds for step, seconds in times if not step.macs) * 1e6,

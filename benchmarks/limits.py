@@ -15,17 +15,18 @@ from pathlib import Path
 import numpy as np
 
 SOURCE = Path(__file__).with_name("limits.c")
+AVX512 = ["-mavx512f", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"]
 # The best instruction set allowed -> the width of its vectors in bytes, the compiler's flags.
 FLAGS = {
     "scalar": (16, []),
     "avx2": (32, ["-mavx2", "-mfma"]),
-    "avxvnni": (32, ["-mavx2", "-mfma"]),
-    "avx512": (64, ["-mavx512f", "-mfma", "-mprefer-vector-width=512"]),
-    "avx512vnni": (64, ["-mavx512f", "-mfma", "-mprefer-vector-width=512"]),
-    "amx": (64, ["-mavx512f", "-mfma", "-mprefer-vector-width=512"]),
+    "avxvnni": (32, ["-mavx2", "-mfma", "-mavxvnni"]),
+    "avx512": (64, AVX512),
+    "avx512vnni": (64, [*AVX512, "-mavx512vnni"]),
+    "amx": (64, [*AVX512, "-mamx-tile", "-mamx-int8"]),
     "neon": (16, []),
-    "dotprod": (16, []),
-    "i8mm": (16, []),
+    "dotprod": (16, ["-march=armv8.2-a+dotprod"]),
+    "i8mm": (16, ["-march=armv8.2-a+dotprod+i8mm"]),
 }
 PROBES = 5
 
@@ -42,7 +43,7 @@ class Limits:
         if compiler is None:
             raise RuntimeError("measuring the machine's limit needs a C compiler; set CC or install one")
         self._threads = threads
-        self._flops = 0.0
+        self._peaks: dict[str, float] = {}
         self._rates: dict[int, float] = {}
         with tempfile.TemporaryDirectory() as folder:
             library = Path(folder) / "limits.so"
@@ -53,16 +54,20 @@ class Limits:
             if result.returncode:
                 raise RuntimeError(f"the compiler refuses {SOURCE.name}: {result.stderr.strip()}")
             self._library = ctypes.CDLL(str(library))
-        self._library.limit_multiply_adds.restype = ctypes.c_double
-        self._library.limit_multiply_adds.argtypes = [ctypes.c_long, ctypes.POINTER(ctypes.c_float)]
+        for probe, sink in (("limit_multiply_adds", ctypes.c_float), ("limit_multiply_adds_s8", ctypes.c_int)):
+            function = getattr(self._library, probe)
+            function.restype = ctypes.c_double
+            function.argtypes = [ctypes.c_long, ctypes.POINTER(sink)]
         self._library.limit_read.restype = ctypes.c_float
         self._library.limit_read.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long]
 
     def flops_per_second(self) -> float:
-        """Multiply-adds count twice. Measured at the first call."""
-        if not self._flops:
-            self._flops = self._measure_flops()
-        return self._flops
+        """In float32. Multiply-adds count twice. Measured at the first call."""
+        return self._peak("limit_multiply_adds", ctypes.c_float)
+
+    def int8_operations_per_second(self) -> float:
+        """Of exact sums of products of bytes. Multiply-adds count twice. Measured at the first call."""
+        return self._peak("limit_multiply_adds_s8", ctypes.c_int)
 
     def bytes_per_second(self, buffer_bytes: int) -> float:
         """Of reading a buffer again and again, each thread a part of it: from whatever cache or memory holds it.
@@ -74,14 +79,11 @@ class Limits:
             self._rates[size] = self._measure_reading(size)
         return self._rates[size]
 
-    def _measure_flops(self) -> float:
-        rounds = 1 << 20
-
-        def work() -> float:
-            sink = ctypes.c_float(1.0)
-            return self._library.limit_multiply_adds(rounds, ctypes.byref(sink))
-
-        return self._rate(work)
+    def _peak(self, probe: str, number: type[ctypes.c_float] | type[ctypes.c_int]) -> float:
+        if probe not in self._peaks:
+            rounds = 1 << 20
+            self._peaks[probe] = self._rate(lambda: getattr(self._library, probe)(rounds, ctypes.byref(number(1))))
+        return self._peaks[probe]
 
     def _measure_reading(self, buffer_bytes: int) -> float:
         part = max(1, buffer_bytes // self._threads // 4096) * 4096

@@ -25,25 +25,51 @@ class Variant:
     """A model file to measure.
 
     network: its name in tables. kind: its arithmetic. path: the .onnx file. feeds: an .npz of arrays by input name.
+    others: the same network in other arithmetic, kind -> path, which only conv_infer runs.
     """
 
-    __slots__ = ("feeds", "kind", "network", "path")
+    __slots__ = ("feeds", "kind", "network", "others", "path")
 
-    def __init__(self, network: str, kind: str, path: Path, feeds: Path):
+    def __init__(self, network: str, kind: str, path: Path, feeds: Path, others: dict[str, Path] | None = None):
         self.network = network
         self.kind = kind
         self.path = path
         self.feeds = feeds
+        self.others = others or {}
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.path, *self.others.values()]
 
 
-def variants(networks: Sequence[str], folder: Path, shapes: dict[str, tuple[int, ...]]) -> Iterator[Variant]:
+def variants(
+    networks: Sequence[str], folder: Path, shapes: dict[str, tuple[int, ...]], int8: bool = False
+) -> Iterator[Variant]:
     """The models to measure, made in `folder` as they are wanted.
 
     `networks` are names of the zoo or paths of .onnx files; `shapes` chooses the sizes that files leave open (an open
-    first size is 1). Raises ValueError where a name is unknown or a size stays open.
+    first size is 1). With `int8` they are quantised. Raises ValueError where a name is unknown or a size stays open.
     """
     for network in networks:
-        yield float32_variant(network, folder, shapes)
+        variant = float32_variant(network, folder, shapes)
+        yield int8_variant(variant, folder) if int8 else variant
+
+
+def int8_variant(variant: Variant, folder: Path) -> Variant:
+    """The network as onnxruntime's quantiser writes it (QDQ, per channel), with unsigned activations; beside it with
+    signed ones, and in float32."""
+    import onnx
+
+    from models.quantise import quantise
+
+    model = onnx.load(variant.path)
+    with np.load(variant.feeds) as archive:
+        feeds = dict(archive)
+    paths = {}
+    for activations in ("u8", "s8"):
+        paths[activations] = folder / f"{variant.network}.{activations}s8.onnx"
+        onnx.save(quantise(model, [feeds], activations=activations), paths[activations])
+    return Variant(variant.network, "u8s8", paths["u8"], variant.feeds, {"s8s8": paths["s8"], "float32": variant.path})
 
 
 def float32_variant(network: str, folder: Path, shapes: dict[str, tuple[int, ...]]) -> Variant:

@@ -2,6 +2,7 @@
 
     python -m benchmarks.peers --threads 1 --networks resnet18,shufflenet_v1_g3
     python -m benchmarks.peers my_network.onnx --threads 2
+    python -m benchmarks.peers --int8
 
 Each engine lives in a process of its own; rounds go from engine to engine, so that a drifting clock meets all of them.
 Printed are medians over all runs, the ratio to the best peer (above 1: conv_infer is faster), the peak memory above
@@ -31,6 +32,7 @@ from .engines import BASELINE, ENGINES
 from .networks import DEFAULT_NETWORKS, Variant, variants
 
 OURS = "conv_infer"
+PEERS = [engine for engine in ENGINES if engine != OURS]
 TURN_SECONDS = 0.25  # that an engine measures before it is the next one's turn
 RUNS_PER_TURN = (3, 50)
 STARTS = 3  # processes that are started only to time the start and to measure memory
@@ -41,7 +43,7 @@ REST_SECONDS = 0.02  # between turns: worker threads of the last engine may stil
 class Worker:
     """A process with one engine and one model. Raises RuntimeError where the engine cannot run it."""
 
-    def __init__(self, engine: str, variant: Variant, threads: int, processors: list[int]):
+    def __init__(self, engine: str, model: Path, feeds: Path, threads: int, processors: list[int]):
         command = [sys.executable, "-m", "benchmarks.worker"]
         # With byte code from the second start on, as pip installs packages.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -50,8 +52,8 @@ class Worker:
         )
         job = {
             "engine": engine,
-            "model": str(variant.path),
-            "feeds": str(variant.feeds),
+            "model": str(model),
+            "feeds": str(feeds),
             "threads": threads,
             "processors": processors,
         }
@@ -83,7 +85,7 @@ def measure_start(engine: str, variant: Variant, options: argparse.Namespace) ->
     """Medians over fresh processes: seconds to import, load and run once, and peak bytes after some runs."""
     samples: list[dict[str, float]] = []
     for _ in range(STARTS):
-        worker = Worker(engine, variant, options.threads, options.pin)
+        worker = Worker(engine, variant.path, variant.feeds, options.threads, options.pin)
         worker.ask(f"run {RUNS_FOR_MEMORY}")
         samples.append({**worker.phases, "peak_bytes": worker.ask("memory")})
         worker.close()
@@ -129,11 +131,14 @@ def measure(variant: Variant, engines: list[str], folder: Path, options: argpars
     try:
         for engine in engines:
             try:
-                workers[engine] = Worker(engine, variant, options.threads, options.pin)
+                workers[engine] = Worker(engine, variant.path, variant.feeds, options.threads, options.pin)
                 row["engines"][engine] = {}
             except RuntimeError as error:
                 row["engines"][engine] = {"error": str(error)}
         row["departure"] = largest_departures(workers, folder)
+        for kind, path in variant.others.items() if OURS in workers else ():
+            workers[f"{OURS} {kind}"] = Worker(OURS, path, variant.feeds, options.threads, options.pin)
+            row["engines"][f"{OURS} {kind}"] = {}
         for engine, rounds in measure_rounds(workers, options.repeat).items():
             runs = [seconds for turn in rounds for seconds in turn]
             row["engines"][engine] |= {
@@ -146,7 +151,7 @@ def measure(variant: Variant, engines: list[str], folder: Path, options: argpars
             worker.close()
     if options.start:
         floor = measure_start(BASELINE, variant, options)["peak_bytes"]
-        for engine in workers:
+        for engine in (engine for engine in engines if engine in workers):
             start = measure_start(engine, variant, options)
             row["engines"][engine] |= {
                 "import_ms": start["import"] * 1e3,
@@ -155,7 +160,7 @@ def measure(variant: Variant, engines: list[str], folder: Path, options: argpars
                 "memory_bytes": start["peak_bytes"] - floor,
             }
     peers = [
-        values["median_ms"] for engine, values in row["engines"].items() if engine != OURS and "median_ms" in values
+        values["median_ms"] for engine, values in row["engines"].items() if engine in PEERS and "median_ms" in values
     ]
     ours = row["engines"].get(OURS, {}).get("median_ms")
     row["ratio"] = min(peers) / ours if peers and ours else None
@@ -206,12 +211,13 @@ def print_report(rows: list[dict[str, Any]], engines: list[str]) -> None:
         return f"{sum(values[key] for key in keys) * scale:.2f}" if all(key in values for key in keys) else "-"
 
     names = [row["network"] + ("" if row["kind"] == "float32" else f" {row['kind']}") for row in rows]
+    others = list(dict.fromkeys(entry for row in rows for entry in row["engines"] if entry not in engines))
     table(
-        ["network, ms", *engines, "times the best peer", "departure"],
+        ["network, ms", *engines, *others, "times the best peer", "departure"],
         [
             [
                 name,
-                *(value(row, engine, "median_ms") for engine in engines),
+                *(value(row, entry, "median_ms") for entry in (*engines, *others)),
                 f"{row['ratio']:.2f}" if row["ratio"] else "-",
                 f"{max(row['departure'].values()):.1e}" if row["departure"] else "-",
             ]
@@ -243,6 +249,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("files", nargs="*", metavar="FILE.onnx", help="models to measure (default: the zoo)")
     parser.add_argument("--networks", metavar="A,B", help=f"of the zoo (default: {','.join(DEFAULT_NETWORKS)})")
     parser.add_argument("--engines", metavar="A,B", help=f"of {', '.join(ENGINES)} (default: those installed)")
+    parser.add_argument(
+        "--int8", action="store_true", help="quantise them first: u8s8, and for conv_infer s8s8 and float32 beside it"
+    )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="for every engine (default: 1)")
     parser.add_argument("--repeat", type=positive, default=7, metavar="N", help="rounds (default: 7)")
     parser.add_argument("--pin", metavar="0,1", default="", help="processors that the engines may use (default: any)")
@@ -265,10 +274,11 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            for variant in variants([*chosen, *options.files], folder, dict(options.shape)):
+            for variant in variants([*chosen, *options.files], folder, dict(options.shape), options.int8):
                 rows.append(measure(variant, engines, folder, options))
-                if folder in variant.path.parents:
-                    variant.path.unlink()
+                for path in variant.files:
+                    if folder in path.parents:
+                        path.unlink()
                 ratio = rows[-1]["ratio"]
                 print(
                     f"{variant.network}: {f'{ratio:.2f} times' if ratio else 'measured'}", file=sys.stderr, flush=True

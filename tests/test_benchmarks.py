@@ -32,6 +32,15 @@ def test_peers_compares_and_reports(capsys, monkeypatch, root, tmp_path):
         assert values["import_ms"] > 0 and values["load_ms"] > 0 and values["first_run_ms"] > 0
 
 
+def test_peers_compares_in_int8(capsys, monkeypatch, root):
+    digits = str(root / "models" / "digits.onnx")
+    arguments = [digits, "--int8", "--engines", "conv_infer,onnxruntime", "--repeat", "1", "--no-start"]
+    assert peers.main(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "| conv_infer | onnxruntime | conv_infer s8s8 | conv_infer float32 | times the best peer |" in printed
+    assert "| digits u8s8 |" in printed
+
+
 def test_an_engine_that_fails_is_reported(capsys, tmp_path):
     broken = tmp_path / "broken.onnx"
     whole = zoo.build("shufflenet_v1_g8_x0.25", size=32)
@@ -66,6 +75,15 @@ def test_variants_have_inputs_that_fit(root, tmp_path):
         assert archive["input"].shape == (1, 3, 224, 224)
     with np.load(second.feeds) as archive:
         assert archive["image"].shape == (3, 1, 8, 8)
+
+
+def test_layers_in_int8_compares_with_the_limit_of_int8(root, tmp_path):
+    output = tmp_path / "layers.json"
+    arguments = [str(root / "models" / "digits.onnx"), "--int8", "--repeat", "2", "--json", str(output)]
+    assert layers.main(arguments) == 0
+    result = json.loads(output.read_text())
+    assert result["gops_peak"] > 0
+    assert sum(layer["operator"] == "QConv" for layer in result["layers"]) >= 19
 
 
 def test_layers_compares_convolutions_with_limits(capsys, root, tmp_path):

@@ -17,6 +17,18 @@ def model(root):
 
 
 @pytest.fixture(scope="module")
+def int8_model(root):
+    return root / "models" / "digits_int8.onnx"
+
+
+def correct_and_recorded(model, images, labels):
+    session = conv_infer.load(model, strict=True)
+    recorded = json.loads(session.get_modelmeta().custom_metadata_map["accuracy"])
+    (probabilities,) = session.run(None, {"image": images})
+    return int((probabilities.argmax(axis=1) == labels).sum()), recorded
+
+
+@pytest.fixture(scope="module")
 def held_back(root):
     with np.load(root / "models" / "digits_heldout.npz") as archive:
         return archive["image"], archive["label"]
@@ -24,10 +36,7 @@ def held_back(root):
 
 def test_accuracy_is_the_recorded_one(model, held_back):
     images, labels = held_back
-    session = conv_infer.load(model)
-    recorded = json.loads(session.get_modelmeta().custom_metadata_map["accuracy"])
-    (probabilities,) = session.run(None, {"image": images})
-    correct = int((probabilities.argmax(axis=1) == labels).sum())
+    correct, recorded = correct_and_recorded(model, images, labels)
     assert (correct, len(labels)) == (recorded["correct"], recorded["of"])
     assert correct >= 0.98 * len(labels)
     assert len(labels) >= 300 and set(labels) == set(range(10))
@@ -40,6 +49,16 @@ def test_probabilities_are_those_of_onnxruntime(model, held_back):
     for chosen in (slice(0, None), slice(0, 1), slice(5, 12)):
         (result,) = conv_infer.run(model, images[chosen]).values()
         np.testing.assert_allclose(result, expected[chosen], atol=1e-5)
+
+
+def test_int8_loses_at_most_half_a_point(model, int8_model, held_back):
+    images, labels = held_back
+    correct, recorded = correct_and_recorded(int8_model, images, labels)
+    assert (correct, len(labels)) == (recorded["correct"], recorded["of"])
+    in_float32, _ = correct_and_recorded(model, images, labels)
+    assert in_float32 - correct <= 0.005 * len(labels)
+    plan = conv_infer.load(int8_model).prepare({"image": (1, 1, 8, 8)}).plan
+    assert not [step.name for step in plan if step.operator in ("Conv", "Affine", "Binary")]
 
 
 def test_pictures_are_held_back_digits(root, model, held_back):

@@ -22,7 +22,7 @@ IDENTICAL = 0.999
 
 # Of these onnxruntime runs many convolutions in float32, 21 of the first, where sums next to a half may round the other
 # way; layers that follow make more of it. The integers of the graph decide, and tensors are compared one by one.
-IN_FLOAT32 = {"yunet_n_320__qdq_s8s8_pc", ("resnext50_32x4d", "QDQ", "QInt8"), ("squeezenet1_1", "QDQ", "QInt8")}
+IN_FLOAT32 = {"yunet_n_320__qdq_s8s8_pc", ("resnext50_32x4d", "QDQ", "s8"), ("squeezenet1_1", "QDQ", "s8")}
 ENDS_IN_FLOAT32 = "mnist_quantized"
 
 REAL = (
@@ -42,19 +42,19 @@ REAL = (
 )
 
 ZOO = (
-    ("alexnet", "QDQ", "QUInt8"),
-    ("mobilenet_v2", "QDQ", "QInt8"),
-    ("mobilenet_v2", "QOperator", "QUInt8"),
-    ("resnet18", "QDQ", "QUInt8"),
-    ("resnet18", "QOperator", "QUInt8"),
-    ("resnext50_32x4d", "QDQ", "QInt8"),
-    ("shufflenet_v1_g3", "QDQ", "QUInt8"),
-    ("shufflenet_v1_g3", "QDQ", "QInt8"),
-    ("shufflenet_v1_g8", "QOperator", "QUInt8"),
-    ("shufflenet_v2", "QDQ", "QUInt8"),
-    ("shufflenet_v2", "QOperator", "QUInt8"),
-    ("squeezenet1_1", "QDQ", "QUInt8"),
-    ("squeezenet1_1", "QDQ", "QInt8"),
+    ("alexnet", "QDQ", "u8"),
+    ("mobilenet_v2", "QDQ", "s8"),
+    ("mobilenet_v2", "QOperator", "u8"),
+    ("resnet18", "QDQ", "u8"),
+    ("resnet18", "QOperator", "u8"),
+    ("resnext50_32x4d", "QDQ", "s8"),
+    ("shufflenet_v1_g3", "QDQ", "u8"),
+    ("shufflenet_v1_g3", "QDQ", "s8"),
+    ("shufflenet_v1_g8", "QOperator", "u8"),
+    ("shufflenet_v2", "QDQ", "u8"),
+    ("shufflenet_v2", "QOperator", "u8"),
+    ("squeezenet1_1", "QDQ", "u8"),
+    ("squeezenet1_1", "QDQ", "s8"),
 )
 
 
@@ -168,7 +168,7 @@ def test_zoo(name, form, activations, monkeypatch):
     for index in range(BATCH):
         alone = run(source, {"input": feeds["input"][index : index + 1]}, threads=1)
         assert_same_bits(alone, {key: array[index : index + 1] for key, array in together.items()})
-    if activations == "QInt8":
+    if activations == "s8":
         skip_where_signed_sums_saturate()
     if (name, form, activations) in IN_FLOAT32:
         assert_same_bits(together, exact(source, feeds))

@@ -110,16 +110,16 @@ def test_models_that_opencv_is_tested_with(outside_data, name):
 @pytest.mark.parametrize(
     ("name", "form", "activations", "additions"),
     [
-        ("resnet18", "QOperator", "QUInt8", 8),
-        ("mobilenet_v2", "QDQ", "QInt8", 10),
-        ("shufflenet_v1_g3", "QDQ", "QUInt8", 13),
-        ("shufflenet_v1_g3", "QDQ", "QInt8", 13),
-        ("shufflenet_v2", "QDQ", "QUInt8", 0),
-        ("squeezenet1_1", "QDQ", "QUInt8", 0),
+        ("resnet18", "QOperator", "u8", 8),
+        ("mobilenet_v2", "QDQ", "s8", 10),
+        ("shufflenet_v1_g3", "QDQ", "u8", 13),
+        ("shufflenet_v1_g3", "QDQ", "s8", 13),
+        ("shufflenet_v2", "QDQ", "u8", 0),
+        ("squeezenet1_1", "QDQ", "u8", 0),
     ],
 )
 def test_zoo(name, form, activations, additions):
-    if activations == "QInt8":
+    if activations == "s8":
         skip_where_signed_sums_saturate()
     feeds = zoo_input(name)
     model = quantised_zoo(name, form, activations)
