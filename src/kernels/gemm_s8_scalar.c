@@ -1,7 +1,13 @@
-/* int8 GEMM, 4 rows x 4 columns, portable C: the reference that is always there. Packed b: [k_block][4][4].
- */
+/* int8 GEMM, 4 columns, portable C: the reference that is always there. Packed b: [k_block][4][4].
+ *
+ * Both operands are widened to int16 a block of depth at a time, the weights for some rows together: the loop
+ * that is left, a sum of products of int16, is one that compilers know how to turn into vector code. */
+#include <string.h>
+
 #include "conv_infer/microkernel.h"
 #include "requantise.h"
+
+enum { NR = 4, STEP = 4, ROWS = 16, DEPTH = 64 };
 
 static void store_row(const ci_gemm_s8_args *args, int32_t row, const int32_t *sum) {
     const ci_requantise *requantise = &args->requantise;
@@ -23,22 +29,41 @@ static void store_row(const ci_gemm_s8_args *args, int32_t row, const int32_t *s
     }
 }
 
+/* One depth block of one row: k_step bytes at a time become int16. */
+static void widen_row(int16_t *to, const uint8_t *row, const int32_t *a_depth, int32_t blocks) {
+    for (int32_t k = 0; k < blocks; k++) {
+        const uint8_t *from = row + a_depth[k];
+        for (int32_t j = 0; j < STEP; j++)
+            *to++ = from[j];
+    }
+}
+
+/* The weights of each column on end. */
+static void widen_columns(int16_t to[NR][DEPTH], const int8_t *b, int32_t blocks) {
+    for (int32_t k = 0; k < blocks; k++)
+        for (int32_t n = 0; n < NR; n++)
+            for (int32_t j = 0; j < STEP; j++)
+                to[n][STEP * k + j] = *b++;
+}
+
 void ci_gemm_s8_any_scalar(const ci_gemm_s8_args *args) {
-    for (int32_t first = 0; first < args->rows; first += 4) {
-        const int32_t rows = args->rows - first < 4 ? args->rows - first : 4;
-        int32_t sum[4][4];
-        for (int32_t r = 0; r < 4; r++) {
-            for (int32_t n = 0; n < 4; n++)
-                sum[r][n] = args->bias[n];
-        }
-        const int8_t *b = args->b;
-        for (int32_t k = 0; k < args->k_blocks; k++, b += 16) {
+    for (int32_t first = 0; first < args->rows; first += ROWS) {
+        const int32_t rows = args->rows - first < ROWS ? args->rows - first : ROWS;
+        int32_t sum[ROWS][NR];
+        for (int32_t r = 0; r < rows; r++)
+            memcpy(sum[r], args->bias, sizeof sum[r]);
+        for (int32_t k = 0; k < args->k_blocks; k += DEPTH / STEP) {
+            const int32_t left = args->k_blocks - k, blocks = left < DEPTH / STEP ? left : DEPTH / STEP;
+            int16_t a[DEPTH], b[NR][DEPTH];
+            widen_columns(b, (const int8_t *)args->b + (int64_t)k * NR * STEP, blocks);
             for (int32_t r = 0; r < rows; r++) {
-                const uint8_t *a = args->a + args->a_row[first + r] + args->a_depth[k];
-                for (int32_t n = 0; n < 4; n++)
-                    sum[r][n] = (int32_t)((uint32_t)sum[r][n] +
-                                          (uint32_t)(a[0] * b[4 * n] + a[1] * b[4 * n + 1] +
-                                                     a[2] * b[4 * n + 2] + a[3] * b[4 * n + 3]));
+                widen_row(a, args->a + args->a_row[first + r], args->a_depth + k, blocks);
+                for (int32_t n = 0; n < NR; n++) {
+                    int32_t dot = 0;
+                    for (int32_t d = 0; d < STEP * blocks; d++)
+                        dot += a[d] * b[n][d];
+                    sum[r][n] = (int32_t)((uint32_t)sum[r][n] + (uint32_t)dot);
+                }
             }
         }
         for (int32_t r = 0; r < rows; r++)
