@@ -200,7 +200,7 @@ class GemmPanels:
             "depth_offsets": tables,
             "panels": panels,
             "activation": activation_triple(activation),
-            "depth_block": depth_block(geometry.depth, geometry.rows, cut, l2_bytes),
+            "depth_block": depth_block(geometry.depth, geometry.rows, cut, _core.cache_sizes()),
             "prefetch_distance": prefetch_distance(weight_bytes, geometry.rows, l2_bytes),
         }
 

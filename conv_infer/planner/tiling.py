@@ -21,6 +21,7 @@ PANEL_COST = 4  # of a row, for each panel: epilogue and stores
 ROW_PAIR = 2  # output rows that the depthwise kernels take at once
 BAND_PART_OF_L2 = 4  # a band's images take one part in so many: the rest holds weights, input and output
 POOLED_PART_OF_L2 = 16  # what a convolution keeps of its output for the pooling behind it takes one part in so many
+FEW_TILES = 4  # so many read a panel again too seldom for cutting its depth
 WORSE_FILL = 0.05  # of the rows of tiles: what more tasks may cost
 MIXED_ORDERS = 0.97  # of the cost: what columns summed in two orders must save, see `split_columns`
 MANY_ROWS = 240  # from here on tiles are as good as full
@@ -119,14 +120,22 @@ def _shortest_cover(
     return best[-1]
 
 
-def depth_block(depth: int, rows: int, cut: list[Panel], l2_bytes: int) -> int:
-    """How much depth the kernels take at once: all of it, or equal blocks whose panel of weights takes an eighth of the
-    second-level cache, so that the next one can be drawn in beside it and what is read again for each tile stays. A
-    single tile reads nothing again."""
+def depth_block(depth: int, rows: int, cut: list[Panel], cache_bytes: tuple[int, int]) -> int:
+    """How much depth the kernels take at once: all of it, or equal blocks whose panel of weights, read again for each
+    tile, stays in the first-level cache. Sums are kept in between: where they would take much of the second-level
+    cache, or tiles are few, blocks are to stay in that one, and the next to be drawn in beside. A single tile reads
+    nothing again. `cache_bytes`: of both levels."""
+    l1_bytes, l2_bytes = cache_bytes
     widest = max(panel.kernel.nr for panel in cut)
-    if depth * widest * FLOAT_BYTES <= l2_bytes // 4 or rows <= min(panel.kernel.mr for panel in cut):
+    tile = min(panel.kernel.mr for panel in cut)
+    panel_bytes = depth * widest * FLOAT_BYTES
+    if rows > FEW_TILES * tile and rows * widest * FLOAT_BYTES <= l2_bytes // 4:
+        largest, block_bytes = l1_bytes * 5 // 6, l1_bytes * 2 // 3
+    else:
+        largest, block_bytes = l2_bytes // 4, l2_bytes // 8
+    if panel_bytes <= largest or rows <= tile:
         return depth
-    blocks = -(-depth * widest * FLOAT_BYTES * 8 // l2_bytes)
+    blocks = -(-panel_bytes // block_bytes)
     return -(-depth // blocks)
 
 
