@@ -226,19 +226,20 @@ class Dense:
         return self.plan(allowed_bits(isa), **options).steps[-1].kernel
 
 
-def test_winograd_is_taken_where_it_pays_and_is_exact():
-    if "avx2" not in INSTRUCTION_SETS:
-        pytest.skip("needs AVX2")
+@pytest.mark.parametrize("isa", ["avx2", "neon"])
+def test_winograd_is_taken_where_it_pays_and_is_exact(isa):
+    if isa not in INSTRUCTION_SETS:
+        pytest.skip(f"needs {isa}")
     layer = Dense(14, 64, 64)
-    assert layer.kernel("avx2") == "ci_winograd_s8_3x3_avx2"
-    assert layer.kernel("avx2", max_memory=10**8).startswith("ci_gemm"), "a limit set by the caller spares memory"
-    assert Dense(14, 3, 64).kernel("avx2").startswith("ci_gemm"), "little depth"
+    assert layer.kernel(isa) == f"ci_winograd_s8_3x3_{isa}"
+    assert layer.kernel(isa, max_memory=10**8).startswith("ci_gemm"), "a limit set by the caller spares memory"
+    assert Dense(14, 3, 64).kernel(isa).startswith("ci_gemm"), "little depth"
     deep = Dense(4, 2000, 16, weight=127)  # four times the largest sum leaves int32, the sum itself does not
-    plan = deep.plan(allowed_bits("avx2"))
+    plan = deep.plan(allowed_bits(isa))
     assert plan.steps[-1].kernel.startswith("ci_gemm")
     assert np.array_equal(deep.result_of(plan), deep.expected())
-    for isa in {"avxvnni", "avx512vnni", "amx"} & set(INSTRUCTION_SETS):
-        assert "winograd" not in layer.kernel(isa)
+    for other in {"avxvnni", "avx512vnni", "amx", "dotprod", "i8mm"} & set(INSTRUCTION_SETS):
+        assert "winograd" not in layer.kernel(other)
 
 
 def test_sums_that_may_leave_int32_are_refused():
