@@ -84,10 +84,21 @@ CI_INLINE void pool_empty(float *output, int32_t channels, const pool_kind kind)
         output[c] = kind == POOL_MAX ? -FLT_MAX : 0.0f;
 }
 
+/* `count` output pixels with the same taps, `step` elements apart. */
+CI_INLINE void pool_inside(const ci_pool_args *args, const float *input, float *output, int32_t count,
+                           int64_t step, const pool_shape *shape, float scale, const pool_kind kind,
+                           const int kernel) {
+    for (int32_t x = 0; x < count; x++, input += step, output += args->output_pixel)
+        pool_pixel(input, output, args->channels, shape, scale, kind, kernel);
+}
+
 CI_INLINE void pool(const ci_pool_args *args, const pool_kind kind) {
     const ci_window *window = &args->window;
     pool_shape shape = {.row = window->dilation_y * args->input_row,
                         .column = window->dilation_x * args->input_pixel};
+    const int64_t step = window->stride_x * args->input_pixel;
+    int32_t inside_end;
+    const int32_t inside_first = pool_inside_of(args, &inside_end);
     for (int32_t y = 0; y < args->rows; y++) {
         const pool_taps rows = pool_rows_of(args, y);
         const float *row = (const float *)args->input + rows.position * args->input_row;
@@ -98,14 +109,19 @@ CI_INLINE void pool(const ci_pool_args *args, const pool_kind kind) {
             const float *input = row + columns.position * args->input_pixel;
             const float scale = pool_scale(rows, columns);
             shape.columns = columns.end - columns.first;
-            if (shape.rows == 3 && shape.columns == 3)
-                pool_pixel(input, output, args->channels, &shape, scale, kind, 3);
-            else if (shape.rows == 2 && shape.columns == 2)
-                pool_pixel(input, output, args->channels, &shape, scale, kind, 2);
-            else if (shape.rows > 0 && shape.columns > 0)
-                pool_pixel(input, output, args->channels, &shape, scale, kind, 0);
-            else
+            if (shape.rows < 1 || shape.columns < 1) {
                 pool_empty(output, args->channels, kind);
+                continue;
+            }
+            const int32_t count = x == inside_first && inside_end > x ? inside_end - x : 1;
+            if (shape.rows == 3 && shape.columns == 3)
+                pool_inside(args, input, output, count, step, &shape, scale, kind, 3);
+            else if (shape.rows == 2 && shape.columns == 2)
+                pool_inside(args, input, output, count, step, &shape, scale, kind, 2);
+            else
+                pool_inside(args, input, output, count, step, &shape, scale, kind, 0);
+            x += count - 1;
+            output += (count - 1) * args->output_pixel;
         }
     }
 }

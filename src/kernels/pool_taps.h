@@ -47,6 +47,16 @@ CI_INLINE pool_taps pool_columns_of(const ci_pool_args *args, int32_t x) {
                         window->kernel_width, window->dilation_x, window->pad_right, args->count_include_pad);
 }
 
+/* The first output column whose window has all its columns in the image, and the end of those. */
+CI_INLINE int32_t pool_inside_of(const ci_pool_args *args, int32_t *end) {
+    const ci_window *window = &args->window;
+    const int64_t reach = (int64_t)(window->kernel_width - 1) * window->dilation_x + 1;
+    const int64_t last = (int64_t)args->input_width + window->pad_left - reach;
+    const int64_t count = last < 0 ? 0 : last / window->stride_x + 1;
+    *end = count < args->width ? (int32_t)count : args->width;
+    return (int32_t)(((int64_t)window->pad_left + window->stride_x - 1) / window->stride_x);
+}
+
 /* What one output of a mean is multiplied with. */
 CI_INLINE float pool_scale(pool_taps rows, pool_taps columns) {
     const float counted = (float)rows.counted * (float)columns.counted;
