@@ -185,13 +185,13 @@ class PackedGroups:
         def fill(memory: _core.Memory, offset: int) -> None:
             for entry, place in places:
                 entry.pack(memory, offset + place)
-            ctx.release(weights)
 
         bias = ctx.constant(node.inputs[2]) if node.inputs[2] else None
 
         def fill_bias(memory: _core.Memory, offset: int) -> None:
             folded = np.frombuffer(memory, np.int32, self.parameters, offset)
             self._fold_bias(node, groups, bias, folded)
+            ctx.release(weights)  # read for the last time: to sum them up
             place = parameters
             for entry in ones:
                 entry.pack_bias(None, 0, folded[place : place + entry.padded_columns])

@@ -32,7 +32,6 @@ def emit_winograd(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo 
 
     def fill(memory: _core.Memory, offset: int) -> None:
         packed.pack(memory, offset)
-        ctx.release(weights)
 
     def fill_bias(memory: _core.Memory, offset: int) -> None:
         folded = np.frombuffer(memory, np.int32, packed.padded_columns, offset)
@@ -41,6 +40,7 @@ def emit_winograd(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo 
             packed.pack_bias(own, node.attrs["x_zero_point"], folded)
         except UnsupportedError as error:
             raise UnsupportedError(f"node '{node.label}' ({node.op}): {error}") from None
+        ctx.release(weights)  # read for the last time: to sum them up
 
     scale = np.zeros(packed.padded_columns, np.float32)
     scale[: len(weights)] = scales_of(node, len(weights))
