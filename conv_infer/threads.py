@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 MACS_PER_THREAD = 1_000_000  # a network smaller than this is over before a second thread has woken
 MOST_THREADS = 1024  # more are a mistake, and OpenMP ends the process where the system refuses it a thread
@@ -44,9 +43,9 @@ def _physical_cores(processors: set[int]) -> set[str]:
     """One name for each core that owns some of the processors; a core may show as two processors."""
     cores = set()
     for processor in processors:
-        siblings = Path(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list")
         try:
-            cores.add(siblings.read_text().strip())
+            with open(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list") as file:
+                cores.add(file.read().strip())
         except OSError:
             cores.add(str(processor))
     return cores
@@ -55,7 +54,8 @@ def _physical_cores(processors: set[int]) -> set[str]:
 def _quota() -> int:
     """Whole processors that the control group grants; a large number where it sets no limit."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        with open("/sys/fs/cgroup/cpu.max") as file:
+            quota, period = file.read().split()
     except (OSError, ValueError):
         return 1 << 16
     return 1 << 16 if quota == "max" else max(1, int(quota) // int(period))

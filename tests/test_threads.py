@@ -1,10 +1,10 @@
 """The threads that networks run on: how many there are, that they sleep between runs, that a fork is survived."""
 
+import io
 import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
@@ -24,13 +24,13 @@ def machine(monkeypatch, allowed, siblings=None, quota=None):
     if quota is not None:
         files["/sys/fs/cgroup/cpu.max"] = quota
 
-    def read_text(path):
-        if str(path) not in files:
+    def pretended(path, *arguments, **options):
+        if path not in files:
             raise FileNotFoundError(path)
-        return files[str(path)]
+        return io.StringIO(files[path])
 
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(allowed), raising=False)
-    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(threads, "open", pretended, raising=False)
 
 
 PAIRS = [(0, "0,4\n"), (1, "1,5\n"), (2, "2,6\n"), (3, "3,7\n"), (4, "0,4\n"), (5, "1,5\n"), (6, "2,6\n"), (7, "3,7\n")]
