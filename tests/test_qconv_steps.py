@@ -257,3 +257,14 @@ def test_sums_that_may_leave_int32_are_refused():
     graph = Graph([node], ["x"], ["y"], types, {"w": w}, {"": 13})
     with pytest.raises(UnsupportedError, match=r"'too deep'.*70000 products"):
         planning.build_plan(graph, allowed=allowed_bits(), threads=1, max_memory=None, release=lambda array: None)
+
+
+@pytest.mark.skipif("amx" not in INSTRUCTION_SETS, reason="needs AMX")
+def test_rows_that_a_stride_leaves_over(monkeypatch):
+    """3x3 pixels, every other of which is read: two steps of a row would leave the image."""
+    only = tuple(kernel for kernel in quantised_tiling.kernels_of(allowed_bits("amx")) if kernel.isa == "amx")
+    monkeypatch.setattr(quantised_tiling, "kernels_of", lambda allowed: only)
+    case = Dense(3, 1, 1)
+    case.w, case.shape = np.ones((1, 1, 1, 1), np.int8), (1, 2, 2, 1)
+    case.attrs |= {"strides": (2, 2), "pads": (0, 0, 0, 0)}
+    assert np.array_equal(case.result_of(case.plan(allowed_bits("amx"))), case.expected())

@@ -94,8 +94,10 @@ def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
 def windows_in_a_row(kernel: _core.Kernel, geometry: Geometry, strides: tuple[int, int, int]) -> int:
     """How many windows to compute in each row. Tiles of matrix registers are loaded by one stride: where windows of
     consecutive rows follow one another evenly once some more of each row are computed, that beats gathering them."""
-    _, row, pixel = strides
+    image, row, pixel = strides
     if kernel.isa != "amx" or pixel <= 0 or row % pixel or geometry.images * geometry.height == 1:
+        return geometry.width
+    if image < row * geometry.height:  # the last row's windows would leave the image
         return geometry.width
     count = row // pixel
     return count if geometry.width <= count <= WIDEST_SKIP * geometry.width else geometry.width
