@@ -18,6 +18,7 @@ from ..planner.tiling import (
     pieces_of_image,
     plan_rows,
     prefetch_distance,
+    rows_in_cache,
     split_columns,
 )
 from .activations import FUSED_KINDS, activation_triple
@@ -58,6 +59,11 @@ class Geometry:
         return self.groups * self.channels_per_group * fresh * FLOAT_BYTES
 
     @property
+    def group_bytes(self) -> int:
+        """Of the input's pixels, what one group of several reads of each; 0 where there is one group."""
+        return self.channels_per_group * FLOAT_BYTES if self.groups > 1 else 0
+
+    @property
     def macs(self) -> int:
         return self.rows * self.groups * self.columns_per_group * self.depth
 
@@ -86,15 +92,18 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
     place = in_reusable_buffer if lowering is not None and lowering.is_reusable else in_the_image
     windows = place(ctx, node, source, geometry)
     packed = GemmPanels(ctx, node, geometry, windows.tap_strides, activation)
+    row_bytes = geometry.row_bytes(node.attrs["strides"])
     rows = plan_rows(
         geometry.rows,
-        geometry.row_bytes(node.attrs["strides"]),
+        row_bytes,
         packed.panels,
         packed.weight_bytes,
         geometry.macs,
         ctx.threads,
         packed.row_multiple,
-        _core.cache_sizes()[1],
+        rows_in_cache(
+            row_bytes, output.shape[3] * FLOAT_BYTES, geometry.group_bytes, packed.row_multiple, _core.cache_sizes()
+        ),
     )
     _core.add_conv(
         ctx.program,

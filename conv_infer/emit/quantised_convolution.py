@@ -12,7 +12,7 @@ from ..planner.arena import round_up
 from ..planner.depth_runs import DepthRuns
 from ..planner.lowering import IN_PLACE
 from ..planner.quantised_tiling import choose_kernel
-from ..planner.tiling import FLOAT_BYTES, plan_rows
+from ..planner.tiling import FLOAT_BYTES, plan_rows, rows_in_cache
 from .context import NO_BUFFER, EmitContext, StepInfo
 from .convolution import Geometry, depth_tables, in_the_image
 from .quantised_depthwise import emit_quantised_depthwise
@@ -46,15 +46,16 @@ def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
     packed = PackedGroups(ctx, node, kernel, geometry, covers, group_offsets)
     is_gathered = row_windows == geometry.width and gathers(kernel, geometry, windows.strides, packed.panels)
     rows = geometry.images * geometry.height * row_windows
+    row_bytes = geometry.row_bytes(node.attrs["strides"]) // FLOAT_BYTES
     plan = plan_rows(
         rows,
-        geometry.row_bytes(node.attrs["strides"]) // FLOAT_BYTES,
+        row_bytes,
         len(packed.panels),
         packed.nbytes,
         geometry.macs,
         ctx.threads,
         kernel.mr,
-        _core.cache_sizes()[1],
+        rows_in_cache(row_bytes, 0, 0, kernel.mr, _core.cache_sizes()),
     )
     rows_per_task = plan.rows_per_task
     if row_windows > geometry.width:

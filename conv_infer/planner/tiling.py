@@ -21,6 +21,8 @@ PANEL_COST = 4  # of a row, for each panel: epilogue and stores
 ROW_PAIR = 2  # output rows that the depthwise kernels take at once
 BAND_PART_OF_L2 = 4  # a band's images take one part in so many: the rest holds weights, input and output
 POOLED_PART_OF_L2 = 16  # what a convolution keeps of its output for the pooling behind it takes one part in so many
+NARROW_GROUP_BYTES = 512  # some cache lines: see `rows_in_cache`
+NARROW_GROUP_TILES = 8  # at least so many at once
 FEW_TILES = 4  # so many read a panel again too seldom for cutting its depth
 WORSE_FILL = 0.05  # of the rows of tiles: what more tasks may cost
 MIXED_ORDERS = 0.97  # of the cost: what columns summed in two orders must save, see `split_columns`
@@ -156,15 +158,27 @@ class RowPlan:
         self.panels_per_task = panels_per_task
 
 
+def rows_in_cache(
+    row_bytes: int, output_bytes: int, group_bytes: int, row_multiple: int, cache_bytes: tuple[int, int]
+) -> int:
+    """How many rows stay in half the second-level cache while all panels pass over them. Groups that read little of
+    each row, `group_bytes`, come back to the same cache lines soon: their rows, read and written, are to be found near
+    the first-level one. `cache_bytes`: of both levels."""
+    l1_bytes, l2_bytes = cache_bytes
+    if 0 < group_bytes < NARROW_GROUP_BYTES:
+        return max(NARROW_GROUP_TILES * row_multiple, 2 * l1_bytes // (row_bytes + output_bytes))
+    return max(row_multiple, l2_bytes // 2 // max(row_bytes, 1))
+
+
 def plan_rows(
-    rows: int, row_bytes: int, panels: int, weight_bytes: int, macs: int, threads: int, row_multiple: int, l2_bytes: int
+    rows: int, row_bytes: int, panels: int, weight_bytes: int, macs: int, threads: int, row_multiple: int, most: int
 ) -> RowPlan:
-    """Blocks of rows whose input stays in half the second-level cache while all panels pass over it.
+    """Blocks of at most about `most` rows, see `rows_in_cache`.
 
     With several threads, at least `TASKS_PER_THREAD` tasks for each where there is work for them: every task reads the
     input of its rows and the weights of its panels, so the larger of the two is what is dealt out, and the other only
     where that alone makes too few tasks."""
-    block = max(row_multiple, min(rows, l2_bytes // 2 // max(row_bytes, 1)))
+    block = min(rows, most)
     if threads == 1:
         return RowPlan(even(rows, block, row_multiple), panels)
     wanted = max(1, min(threads * TASKS_PER_THREAD, macs // SMALLEST_TASK_MACS))
