@@ -9,7 +9,7 @@ import numpy as np
 from .. import _core
 from ..graph import Node
 from ..planner.storage import Pads, frame_of
-from ..planner.tiling import FLOAT_BYTES
+from ..planner.tiling import FLOAT_BYTES, kernels_of
 from .activations import activation_triple
 from .context import NO_BUFFER, EmitContext, StepInfo, View
 
@@ -44,8 +44,8 @@ def pack_direct(ctx: EmitContext, node: Node) -> PackedDirect | None:
         weight_elems = taps * _core.packed_depthwise_f32_shape(columns, taps)[1]
     elif channels == columns // groups:
         kernel = _core.grouped_f32_kernel(channels, ctx.allowed)
-        if kernel is None:
-            return None
+        if kernel is None or kernel.isa != kernels_of("gemm_f32", ctx.allowed)[0].isa:
+            return None  # a product with better instructions is faster
         packed = PackedDirect(kernel, _core.add_grouped)
         pack = _core.pack_grouped_f32
         weight_elems = _core.packed_grouped_f32_elems(columns, channels, window[0])

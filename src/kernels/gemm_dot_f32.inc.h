@@ -2,11 +2,13 @@
  * vector vocabulary. To be defined before it is included:
  *
  *     GEMM_DOT_NAME   the kernel's name
+ *     GEMM_DOT_MR     rows of a tile, a multiple of VF_LANES / 4
  *     gemm_dot_add_lanes(vf sum[][4])   the vector whose lane 4 * r + n is the sum over the lanes of
- * sum[r][n]
+ * sum[r][n], for VF_LANES / 4 rows
  *
- * A tile is VF_LANES / 4 rows by 4 columns, so that its results fill one vector. Where rows run out, the last
- * one is computed again and not stored: what a row gives depends neither on the tile nor on its place in it.
+ * A tile is GEMM_DOT_MR rows by 4 columns, so that its results fill whole vectors. Where rows run out, the
+ * last one is computed again and not stored: what a row gives depends neither on the tile nor on its place in
+ * it.
  *
  * Numerics: VF_LANES partial sums, depth in order in each, added in a fixed order, then the bias.
  */
@@ -15,8 +17,9 @@
 #include "activation_f32.inc.h"
 #include "conv_infer/microkernel.h"
 
-#define GEMM_DOT_MR (VF_LANES / 4)
 #define GEMM_DOT_NR 4
+#define GEMM_DOT_ROWS (VF_LANES / GEMM_DOT_NR) /* of one vector of results */
+#define GEMM_DOT_RESULTS (GEMM_DOT_MR / GEMM_DOT_ROWS)
 
 void GEMM_DOT_NAME(const ci_gemm_f32_args *args) {
     const int64_t depth = args->depth;
@@ -26,7 +29,7 @@ void GEMM_DOT_NAME(const ci_gemm_f32_args *args) {
     const int64_t prefetch_step = args->prefetch ? args->prefetch_bytes / (tiles * steps) : 0;
     const char *prefetch = args->prefetch ? args->prefetch : (const char *)args->b;
     const vf_activation activation = vf_activation_of(&args->activation);
-    float tile[VF_LANES];
+    float tile[GEMM_DOT_MR * GEMM_DOT_NR];
     for (int32_t lane = 0; lane < VF_LANES; lane++)
         tile[lane] = args->bias[lane % GEMM_DOT_NR];
     const vf bias = vf_load(tile);
@@ -69,14 +72,22 @@ void GEMM_DOT_NAME(const ci_gemm_f32_args *args) {
             GEMM_DOT_STEP(GEMM_DOT_LOAD_REST);
         }
 
-        vf result = vf_add(gemm_dot_add_lanes(sum), bias);
+        vf result[GEMM_DOT_RESULTS];
+        CI_UNROLL
+        for (int v = 0; v < GEMM_DOT_RESULTS; v++)
+            result[v] = vf_add(gemm_dot_add_lanes(sum + v * GEMM_DOT_ROWS), bias);
         const size_t bytes = (size_t)args->columns * sizeof(float);
         if (args->residual) {
             for (int32_t r = 0; r < rows; r++)
                 memcpy(tile + GEMM_DOT_NR * r, args->residual + args->residual_row[first + r], bytes);
-            result = vf_add(result, vf_load(tile));
+            CI_UNROLL
+            for (int v = 0; v < GEMM_DOT_RESULTS; v++)
+                result[v] = vf_add(result[v], vf_load(tile + v * VF_LANES));
         }
-        vf_store(tile, vf_activate(result, &activation));
+        vf_activate_all(result, GEMM_DOT_RESULTS, &activation);
+        CI_UNROLL
+        for (int v = 0; v < GEMM_DOT_RESULTS; v++)
+            vf_store(tile + v * VF_LANES, result[v]);
         if (args->columns == GEMM_DOT_NR) {
             for (int32_t r = 0; r < rows; r++)
                 memcpy(args->c + args->c_row[first + r], tile + GEMM_DOT_NR * r, GEMM_DOT_NR * sizeof(float));

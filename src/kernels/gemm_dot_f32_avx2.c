@@ -11,5 +11,6 @@ CI_INLINE __m256 gemm_dot_add_lanes(__m256 sum[2][4]) {
                          _mm256_permute2f128_ps(row[0], row[1], 0x31));
 }
 
+#define GEMM_DOT_MR 2
 #define GEMM_DOT_NAME ci_gemm_dot_f32_2x4_avx2
 #include "gemm_dot_f32.inc.h"

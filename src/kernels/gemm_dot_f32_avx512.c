@@ -26,5 +26,6 @@ CI_INLINE __m512 gemm_dot_add_lanes(__m512 sum[4][4]) {
                          _mm512_shuffle_f32x4(first, second, _MM_SHUFFLE(3, 1, 3, 1)));
 }
 
+#define GEMM_DOT_MR 4
 #define GEMM_DOT_NAME ci_gemm_dot_f32_4x4_avx512
 #include "gemm_dot_f32.inc.h"

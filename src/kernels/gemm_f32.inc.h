@@ -21,6 +21,10 @@
 #define GEMM_TILE_FN(rows) GEMM_JOIN(GEMM_NAME, rows)
 #define GEMM_NR (GEMM_VECTORS * VF_LANES)
 
+#ifdef vf_fma_lane
+#    include "gemm_f32_by_lane.inc.h"
+#endif
+
 CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, int32_t first,
                                   const int32_t *lanes, const char *prefetch, int64_t prefetch_step) {
     const float *row[GEMM_MR];
@@ -47,29 +51,32 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
         }
     }
 
-#define GEMM_SUM_UP(offset, PREFETCH)                                                                        \
-    for (int64_t k = 0; k < depth; k++, b += GEMM_NR) {                                                      \
-        const int64_t from = offset;                                                                         \
-        vf column[GEMM_VECTORS];                                                                             \
-        PREFETCH;                                                                                            \
-        CI_UNROLL                                                                                            \
-        for (int v = 0; v < GEMM_VECTORS; v++)                                                               \
-            column[v] = vf_load(b + v * VF_LANES);                                                           \
-        CI_UNROLL                                                                                            \
-        for (int r = 0; r < rows; r++) {                                                                     \
-            const vf value = vf_set1(row[r][from]);                                                          \
+#ifdef vf_fma_lane
+    GEMM_TILE_FN(sum_up)(rows, row, sum, args, prefetch, prefetch_step);
+#else
+#    define GEMM_SUM_UP(offset, PREFETCH)                                                                    \
+        for (int64_t k = 0; k < depth; k++, b += GEMM_NR) {                                                  \
+            const int64_t from = offset;                                                                     \
+            vf column[GEMM_VECTORS];                                                                         \
+            PREFETCH;                                                                                        \
             CI_UNROLL                                                                                        \
             for (int v = 0; v < GEMM_VECTORS; v++)                                                           \
-                sum[r][v] = vf_fma(value, column[v], sum[r][v]);                                             \
-        }                                                                                                    \
-    }
-#define GEMM_PREFETCH (CI_PREFETCH_L2(prefetch), prefetch += prefetch_step)
+                column[v] = vf_load(b + v * VF_LANES);                                                       \
+            CI_UNROLL                                                                                        \
+            for (int r = 0; r < rows; r++) {                                                                 \
+                const vf value = vf_set1(row[r][from]);                                                      \
+                CI_UNROLL                                                                                    \
+                for (int v = 0; v < GEMM_VECTORS; v++)                                                       \
+                    sum[r][v] = vf_fma(value, column[v], sum[r][v]);                                         \
+            }                                                                                                \
+        }
+#    define GEMM_PREFETCH (CI_PREFETCH_L2(prefetch), prefetch += prefetch_step)
 /* Tiles of few rows read b faster than a line per depth: as many lines as a depth has vectors. */
-#define GEMM_PREFETCH_ALL                                                                                    \
-    CI_UNROLL                                                                                                \
-    for (int v = 0; v < GEMM_VECTORS; v++)                                                                   \
-        CI_PREFETCH_L2(prefetch + v * 64);                                                                   \
-    prefetch += prefetch_step
+#    define GEMM_PREFETCH_ALL                                                                                \
+        CI_UNROLL                                                                                            \
+        for (int v = 0; v < GEMM_VECTORS; v++)                                                               \
+            CI_PREFETCH_L2(prefetch + v * 64);                                                               \
+        prefetch += prefetch_step
 
     const float *b = args->b;
     const int32_t *a_depth = args->a_depth;
@@ -87,9 +94,10 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
         else
             GEMM_SUM_UP(a_depth[k], )
     }
-#undef GEMM_PREFETCH_ALL
-#undef GEMM_PREFETCH
-#undef GEMM_SUM_UP
+#    undef GEMM_PREFETCH_ALL
+#    undef GEMM_PREFETCH
+#    undef GEMM_SUM_UP
+#endif
 
     if (args->sums) {
         float *sums = args->sums + first * (int64_t)GEMM_NR;

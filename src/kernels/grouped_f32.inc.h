@@ -1,10 +1,11 @@
 /* float32 convolution in narrow groups; the body of every instruction set.
  *
  * The including file names the kernels, CI_GROUPED(variant), and their tiles: GROUPED_PIXELS_W2, _W4, _W8
- * output pixels of one vector of channels. A tile holds pixels * width sums, the input vectors of a tap and
- * one weight vector: an input vector is loaded once for `width` multiply-adds, a weight vector once for all
- * pixels. The pixels of a tile follow one another through rows, by a table of offsets, so that no width
- * leaves a remainder in every row; where pixels run out, the last one is computed again and not stored.
+ * output pixels of one vector of channels; without the last there is no kernel for groups of 8. A tile holds
+ * pixels * width sums, the input vectors of a tap and one weight vector: an input vector is loaded once for
+ * `width` multiply-adds, a weight vector once for all pixels. The pixels of a tile follow one another through
+ * rows, by a table of offsets, so that no width leaves a remainder in every row; where pixels run out, the
+ * last one is computed again and not stored.
  */
 
 enum {
@@ -151,6 +152,8 @@ void CI_GROUPED(w4)(const ci_grouped_f32_args *args) {
     grouped(args, 4, GROUPED_PIXELS_W4);
 }
 
+#ifdef GROUPED_PIXELS_W8
 void CI_GROUPED(w8)(const ci_grouped_f32_args *args) {
     grouped(args, 8, GROUPED_PIXELS_W8);
 }
+#endif

@@ -1,0 +1,3 @@
+/* Elementwise float32 kernels, NEON. */
+#define CI_NAME(kernel) ci_##kernel##_neon
+#include "elementwise_f32.inc.h"

@@ -1,0 +1,3 @@
+/* Reductions, normalisations and interpolation, float32, NEON. */
+#define CI_NAME(kernel) ci_##kernel##_neon
+#include "reduce_f32.inc.h"
