@@ -60,11 +60,15 @@ CI_INLINE vb s8_finish(vi a, vi b, vi c, vi d, const s8_range *range) {
                   range->flip);
 }
 
+#define TO_INTEGER                                                                                           \
+    12582912.0f /* 1.5 * 2^23: a float of this size has no fraction bits, nor has what is near it */
+
 /* What adding a residual needs, read once. */
 typedef struct {
     vf low, high; /* of the value before the residual is added, less its zero point */
     vf scale, data_scale, constant;
-    vi own_offset, data_origin;
+    vf to_integer, own_offset; /* added one after the other: rounds, and moves to the value less its origin */
+    vi data_origin;
 } s8_addition;
 
 CI_INLINE s8_addition s8_addition_of(const ci_requantise *requantise) {
@@ -75,7 +79,8 @@ CI_INLINE s8_addition s8_addition_of(const ci_requantise *requantise) {
         .scale = vf_set1(residual->scale),
         .data_scale = vf_set1(residual->data_scale),
         .constant = vf_set1(residual->constant),
-        .own_offset = vi_set1(requantise->zero_point - residual->origin),
+        .to_integer = vf_set1(TO_INTEGER),
+        .own_offset = vf_set1((float)(requantise->zero_point - residual->origin) - TO_INTEGER),
         .data_origin = vi_set1(residual->data_origin),
     };
     return addition;
@@ -85,8 +90,8 @@ CI_INLINE s8_addition s8_addition_of(const ci_requantise *requantise) {
  * answers the new rounded value, to which `out_origin` is yet to be added. The limits are whole numbers, so
  * that it does not matter whether they or the rounding come first. */
 CI_INLINE vi s8_add_residual(vf scaled, const s8_addition *addition, const uint8_t *data, int32_t columns) {
-    const vi rounded = vi_from_vf(vf_max(vf_min(scaled, addition->high), addition->low));
-    const vf own = vf_from_vi(vi_add(rounded, addition->own_offset));
+    const vf limited = vf_max(vf_min(scaled, addition->high), addition->low);
+    const vf own = vf_add(vf_add(limited, addition->to_integer), addition->own_offset);
     const vf other = vf_from_vi(vi_sub(vi_load_bytes(data, columns), addition->data_origin));
     const vf sum = vf_fma(own, addition->scale, vf_fma(other, addition->data_scale, addition->constant));
     return vi_from_vf(vf_min(sum, vf_set1(32767.0f)));
