@@ -13,6 +13,10 @@
 #endif
 #if defined(__aarch64__) && defined(__linux__)
 #    include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#    include <sys/sysctl.h>
+#elif defined(__aarch64__) && defined(_WIN32)
+#    include <windows.h>
 #endif
 
 static const char *const names[CI_ISA_COUNT] = {"scalar", "avx2", "avxvnni", "avx512", "avx512vnni",
@@ -142,6 +146,14 @@ static uint32_t present(void) {
     return found;
 }
 #elif defined(__aarch64__)
+#    if defined(__APPLE__)
+static int system_says(const char *name) {
+    int answer = 0;
+    size_t size = sizeof answer;
+    return sysctlbyname(name, &answer, &size, NULL, 0) == 0 && answer != 0;
+}
+#    endif
+
 static uint32_t present(void) {
     uint32_t found = CI_ISA_BIT(CI_ISA_SCALAR);
 #    if defined(__linux__)
@@ -156,8 +168,17 @@ static uint32_t present(void) {
         found |= CI_ISA_BIT(CI_ISA_I8MM);
 #    else
     found |= CI_ISA_BIT(CI_ISA_NEON); /* every 64-bit Arm computer that runs macOS or Windows has it */
-#        ifdef __ARM_FEATURE_DOTPROD
-    found |= CI_ISA_BIT(CI_ISA_DOTPROD);
+#        if defined(__APPLE__)
+    if (system_says("hw.optional.arm.FEAT_DotProd"))
+        found |= CI_ISA_BIT(CI_ISA_DOTPROD);
+    if (system_says("hw.optional.arm.FEAT_DotProd") && system_says("hw.optional.arm.FEAT_I8MM"))
+        found |= CI_ISA_BIT(CI_ISA_I8MM);
+#        elif defined(_WIN32)
+    enum {
+        DOT_PRODUCT_INSTRUCTIONS = 43
+    }; /* PF_ARM_V82_DP_INSTRUCTIONS_AVAILABLE, absent from older headers */
+    if (IsProcessorFeaturePresent(DOT_PRODUCT_INSTRUCTIONS))
+        found |= CI_ISA_BIT(CI_ISA_DOTPROD);
 #        endif
 #    endif
     return found;
@@ -178,16 +199,4 @@ uint32_t ci_isa_present(void) {
 uint32_t ci_isa_allowed(ci_isa best) {
     uint32_t allowed = ci_isa_built() & ci_isa_present();
     return best < CI_ISA_COUNT ? allowed & ci_isa_implied(best) : allowed;
-}
-
-ci_cache ci_cache_sizes(void) {
-    ci_cache cache = {32 << 10, 512 << 10};
-#if defined(__linux__) && defined(_SC_LEVEL1_DCACHE_SIZE)
-    long l1 = sysconf(_SC_LEVEL1_DCACHE_SIZE), l2 = sysconf(_SC_LEVEL2_CACHE_SIZE);
-    if (l1 > 0)
-        cache.l1_data_bytes = l1;
-    if (l2 > 0)
-        cache.l2_bytes = l2;
-#endif
-    return cache;
 }
