@@ -154,7 +154,7 @@ class BuildExtension(build_ext):
 
     def glue_flags(self) -> list[str]:
         """Of the generated file, which only checks and calls: small rather than fast."""
-        return [] if self.is_msvc else ["-Os"]
+        return [] if self.is_msvc or enabled("CONV_INFER_SANITIZE", False) else ["-Os"]
 
     def warning_flags(self) -> list[str]:
         if self.is_msvc:

@@ -78,10 +78,8 @@ class ConvolutionS8:
         check_form(lowering)
         input, filter, _, output, _, stride, pad, dilation, groups, _ = arguments
         pads = list(pad)
-        for axis, name in enumerate(("height", "width")):
+        for axis in (0, 1):
             reach = (output.shape[1 + axis] - 1) * stride[axis] + (filter.shape[1 + axis] - 1) * dilation[axis] + 1
-            if reach <= pad[axis]:
-                raise InputError(f"output_{name}: {output.shape[1 + axis]}, so that no window reaches the input")
             pads.append(max(0, reach - pad[axis] - input.shape[1 + axis]))
         geometry = Geometry(
             input.shape[1:3], filter.shape[1:3], stride, pads, dilation, kernel_name="filter", image_name="input"
@@ -110,7 +108,7 @@ def conv2d_s8(
     "two_patch" (two patches in int16, two columns at a time, as CMSIS-NN has it), "mec", "reusable" (the reusable
     buffer, strips of columns), "reusable_rows", "in_place", "indirect", or "auto", the one that the planner's cost
     model takes to be fastest. Copies turn int8 into the unsigned bytes that the micro-kernels read; in_place and
-    indirect therefore copy the image once. An output size must leave a window that reaches the input.
+    indirect therefore copy the image once.
 
     Sources: as `conv2d`; CMSIS-NN, arm_convolve_s8.
     """

@@ -111,7 +111,7 @@ static ci_status measure(const ci_conv2d_args *args, conv *c, int64_t *bytes) {
     for (int32_t first = 0; first < plan->y.outputs; first += c->band_rows) {
         const int32_t left = plan->y.outputs - first;
         ci_lowering band = *plan;
-        status = ci_lowering_narrow(&band, first, left < c->band_rows ? left : c->band_rows);
+        status = ci_lowering_narrow(&band, first, left < c->band_rows ? left : c->band_rows, plan->x.outputs);
         if (status != CI_OK)
             return status;
         const int64_t needed = ci_lowering_buffer_bytes(&band, c->input_bytes);
@@ -279,8 +279,8 @@ static void lay_tables(const conv *c, const workspace *work, const ci_lowered *l
 static void run_band(const conv *c, const workspace *work, int32_t image, int32_t first_row, int32_t rows) {
     const ci_conv2d_args *args = c->args;
     ci_lowering plan = c->plan;
-    (void)ci_lowering_narrow(&plan, first_row, rows); /* of a plan that fits */
-    const double zero = 0.0;                          /* in every type */
+    (void)ci_lowering_narrow(&plan, first_row, rows, plan.x.outputs); /* of a plan that fits */
+    const double zero = 0.0;                                          /* in every type */
     const int64_t pixel = (int64_t)args->channels * c->input_bytes;
     const int64_t positions = (int64_t)c->plan.y.outputs * c->plan.x.outputs;
     const int64_t first = image * positions + (int64_t)first_row * c->plan.x.outputs;

@@ -36,31 +36,34 @@ static char *aligned(void *scratch) {
     return (char *)scratch + (ALIGNMENT - (uintptr_t)scratch % ALIGNMENT) % ALIGNMENT;
 }
 
-/* One axis of the window, such that it has as many places as the output. */
-static int fit_axis(int32_t *size, int32_t *after, int32_t before, int32_t taps, int32_t stride,
-                    int32_t dilation, int32_t outputs) {
+/* The padding that so many outputs ask for behind the image; -1 where that is too much. */
+static int32_t padding_after(int32_t size, int32_t before, int32_t taps, int32_t stride, int32_t dilation,
+                             int32_t outputs) {
     const int64_t reach = (int64_t)(outputs - 1) * stride + (int64_t)(taps - 1) * dilation + 1;
-    const int64_t missing = reach - before - *size;
-    if (reach > LARGEST || reach <= before)
-        return 0;
-    *after = missing > 0 ? (int32_t)missing : 0;
-    *size = missing > 0 ? *size : (int32_t)(reach - before);
-    return 1;
+    const int64_t missing = reach - before - size;
+    return missing > LARGEST ? -1 : missing > 0 ? (int32_t)missing : 0;
 }
 
 static ci_status plan_lowering(const ci_conv2d_s8_args *args, conv *c) {
     const ci_convolve_s8_args *a = c->args;
-    int32_t height = a->input_height, width = a->input_width;
-    ci_window window = {a->filter_height, a->filter_width, a->stride_y, a->stride_x, a->dilation_y,
-                        a->dilation_x,    a->pad_y,        a->pad_x,    0,           0};
-    if (a->stride_y < 1 || a->stride_x < 1 || a->dilation_y < 1 || a->dilation_x < 1 ||
-        !fit_axis(&height, &window.pad_bottom, a->pad_y, a->filter_height, a->stride_y, a->dilation_y,
-                  a->output_height) ||
-        !fit_axis(&width, &window.pad_right, a->pad_x, a->filter_width, a->stride_x, a->dilation_x,
-                  a->output_width))
-        return CI_ERROR_ARGUMENT;
-    return ci_lowering_plan(args->form, height, width, c->channels, &window, args->strip, CI_FRAME_ALWAYS,
-                            &c->plan);
+    const ci_window window = {
+        .kernel_height = a->filter_height,
+        .kernel_width = a->filter_width,
+        .stride_y = a->stride_y,
+        .stride_x = a->stride_x,
+        .dilation_y = a->dilation_y,
+        .dilation_x = a->dilation_x,
+        .pad_top = a->pad_y,
+        .pad_left = a->pad_x,
+        .pad_bottom = padding_after(a->input_height, a->pad_y, a->filter_height, a->stride_y, a->dilation_y,
+                                    a->output_height),
+        .pad_right = padding_after(a->input_width, a->pad_x, a->filter_width, a->stride_x, a->dilation_x,
+                                   a->output_width),
+    };
+    ci_status status = ci_lowering_plan(args->form, a->input_height, a->input_width, c->channels, &window,
+                                        args->strip, CI_FRAME_ALWAYS, &c->plan);
+    /* There may be more windows than were asked for. */
+    return status == CI_OK ? ci_lowering_narrow(&c->plan, 0, a->output_height, a->output_width) : status;
 }
 
 /* From one tap to the next in the buffer, as ci_lowering_fill() will say. */

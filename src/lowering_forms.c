@@ -118,14 +118,19 @@ ci_status ci_lowering_plan(ci_lowering_form form, int32_t height, int32_t width,
     return count(plan, strip);
 }
 
-ci_status ci_lowering_narrow(ci_lowering *plan, int32_t first_row, int32_t rows) {
-    ci_axis *y = &plan->y;
-    if (first_row < 0 || rows < 1 || rows > y->outputs - first_row)
+static void narrow_axis(ci_axis *axis, int32_t first, int32_t outputs) {
+    /* Every form reads the first window's first place at -pad, which may so become one inside the image. */
+    axis->pad -= first * axis->stride;
+    axis->outputs = outputs;
+    axis->reach = (outputs - 1) * axis->stride + axis->window;
+}
+
+ci_status ci_lowering_narrow(ci_lowering *plan, int32_t first_row, int32_t rows, int32_t columns) {
+    if (first_row < 0 || rows < 1 || rows > plan->y.outputs - first_row || columns < 1 ||
+        columns > plan->x.outputs)
         return CI_ERROR_ARGUMENT;
-    /* Every form reads the first window's first row at -pad, which may so become a row inside the image. */
-    y->pad -= first_row * y->stride;
-    y->outputs = rows;
-    y->reach = (rows - 1) * y->stride + y->window;
+    narrow_axis(&plan->y, first_row, rows);
+    narrow_axis(&plan->x, 0, columns);
     return count(plan, is_reusable(plan) ? plan->reusable.strip : 1);
 }
 

@@ -43,7 +43,7 @@ ci_status ci_conv2d(const ci_conv2d_args *args, void *scratch, int64_t scratch_b
 /* ci_convolve_s8() by any form of lowering, to the same bits. Copies turn int8 into the unsigned bytes that
  * the micro-kernels read, so that in_place and indirect copy the image once even where there is no padding.
  * two_patch widens to int16, adds the input's offset, and multiplies two patches by two columns at a time, as
- * CMSIS-NN does. The output's size asks for at least one window that reaches the input on each axis. */
+ * CMSIS-NN does. */
 typedef struct {
     ci_convolve_s8_args convolution;
     ci_lowering_form form;

@@ -149,8 +149,10 @@ typedef struct {
 ci_status ci_lowering_plan(ci_lowering_form form, int32_t height, int32_t width, int32_t channels,
                            const ci_window *window, int32_t strip, ci_framing framing, ci_lowering *plan);
 
-/* Narrows a plan to the output rows first_row .. first_row + rows - 1; the image stays the whole one. */
-ci_status ci_lowering_narrow(ci_lowering *plan, int32_t first_row, int32_t rows);
+/* Narrows a plan to some output rows, from first_row on, and the first columns; the image stays the whole
+ * one.
+ */
+ci_status ci_lowering_narrow(ci_lowering *plan, int32_t first_row, int32_t rows, int32_t columns);
 
 /* Bytes of the buffer: ci_lowering_fill() checks them. */
 int64_t ci_lowering_buffer_bytes(const ci_lowering *plan, int32_t element_bytes);

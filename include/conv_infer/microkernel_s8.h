@@ -93,7 +93,7 @@ typedef struct {
     const int32_t *a_sum;  /* [rows] sums of A over the depth; NULL where every weight zero point is 0 */
     const int32_t *b_zero; /* the zero point of each column's stored weights; read with a_sum only */
     void *c;               /* uint8, or int32 where nothing is requantised */
-    const int32_t *c_row; /* [rows], or CI_ROW_SKIPPED */
+    const int32_t *c_row;  /* [rows], or CI_ROW_SKIPPED */
     ci_requantise requantise;
     const void *prefetch; /* weights that are needed next, to be drawn into L2; NULL where none */
     int64_t prefetch_bytes;
