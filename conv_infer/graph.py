@@ -23,6 +23,9 @@ INTERNAL = "conv_infer"  # operators that only passes create: channels-last, fus
 # inputs are always all it reads and a pass may rename them.
 CAPTURES = "captures"
 
+# The attribute in which a node says why it is not run as it could be, for people who read the plan.
+NOTE = "note"
+
 Dim = int | str | None  # a size, a symbol's name, or unknown
 Shape = tuple[Dim, ...]
 

@@ -14,7 +14,7 @@ import numpy as np
 from .control_flow import run_if, run_loop
 from .element_types import element_number
 from .errors import ModelError, UnsupportedError
-from .graph import CAPTURES, ONNX, Graph, Node
+from .graph import CAPTURES, NOTE, ONNX, Graph, Node
 
 # Operators whose meaning changed at a version that onnx.reference has no older implementation of.
 _REFERENCE_SINCE = {"Hardmax": 13, "LogSoftmax": 13, "Resize": 11, "Softmax": 13, "Upsample": 99}
@@ -171,7 +171,7 @@ def _node_proto(node: Node, inputs: Sequence[str]) -> Any:
     proto = helper.make_node(node.op, inputs, node.outputs, name=node.name, domain=node.domain)
     schema = defs.get_schema(node.op, node.version, node.domain)
     for name, value in node.attrs.items():
-        if name != CAPTURES:
+        if name not in (CAPTURES, NOTE):
             proto.attribute.append(_attribute_proto(name, value, schema))
     # onnx.reference fills in the newest version's default values, which need not be those of the node's version.
     newest = defs.get_schema(node.op, node.domain)

@@ -29,7 +29,7 @@ def main() -> None:
     correct = int((probabilities.argmax(axis=1) == labels).sum())
     for entry in model.metadata_props:
         if entry.key == "accuracy":
-            entry.value = json.dumps({"correct": correct, "of": len(labels)})
+            entry.value = json.dumps({**json.loads(entry.value), "correct": correct, "of": len(labels)})
     onnx.save(model, FOLDER / "digits_int8.onnx")
     print(f"{correct} of {len(labels)} held back digits are read")
 

@@ -1,5 +1,7 @@
 """Whole int8 networks through sessions: onnxruntime's levels, and the same bits however they are run."""
 
+import json
+
 import numpy as np
 import onnx
 import pytest
@@ -156,6 +158,24 @@ def test_trained_networks(outside_data, name, monkeypatch):
     else:
         assert_same_levels(ours, {key: stored[key] for key in ours})
     assert_same_however_it_runs(source, feeds, ours, monkeypatch)
+
+
+def test_opencv_importer_cases(outside_data, monkeypatch):
+    """Of single operators the stored bits, natively."""
+    folder = outside_data / "golden" / "opencv_onnx"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    marks = ("QLinear", "QuantizeLinear")
+    names = [name for name, entry in manifest.items() if any(mark in op for op in entry["ops"] for mark in marks)]
+    assert len(names) == 13
+    for name in names:
+        model = (folder / name / "model.onnx").read_bytes()
+        (entry,) = conv_infer.load(model).get_inputs()
+        feeds = {entry.name: np.load(folder / name / "input_0.npy")}
+        ours = run(model, feeds, threads=1)
+        (result,) = ours.values()
+        np.testing.assert_array_equal(result, np.load(folder / name / "output_0.npy"), name)
+        assert_same_however_it_runs(model, feeds, ours, monkeypatch)
+        monkeypatch.delenv("CONV_INFER_ISA")
 
 
 @pytest.mark.parametrize(("name", "form", "activations"), ZOO)

@@ -306,6 +306,15 @@ def test_bias_that_does_not_fit(what):
     assert only(graph, "Conv") and "bias" in notes(graph)[0]
 
 
+def test_sums_that_could_overflow_run_in_float32():
+    block = Block(UINT8)
+    net = block.net
+    x = block.input((1, 2**17), zero=128)
+    weights = net.dq(net.const(np.full((2**17, 1), 127, np.int8)), net.const(np.float32(1e-4)), net.zero(INT8, 0))
+    graph = net.check_levels(block.output(net.op("MatMul", x, weights)), fused=False, within=1)
+    assert "QConv" not in counts(graph) and "MatMul" in notes(graph)[0] and "overflow int32" in notes(graph)[0]
+
+
 def test_functions_of_products_run_in_float32():
     block = Block(UINT8)
     net = block.net

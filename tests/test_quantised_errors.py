@@ -5,6 +5,7 @@ import pytest
 from make_models import make_model, one_node
 from onnx import TensorProto, helper
 
+import conv_infer
 from conv_infer.errors import ModelError, UnsupportedError
 from conv_infer.importer import read_model
 from conv_infer.specialise import specialise
@@ -63,6 +64,54 @@ def test_scales_are_positive_and_finite(op, inputs, attrs):
             scale = np.full(np.shape(inputs[name]), value, np.float32)
             with pytest.raises(ModelError, match=rf"{op}, .*input '{name}' is a scale of {text}; positive"):
                 refused(op, {**inputs, name: scale}, attrs)
+
+
+@pytest.mark.parametrize(("op", "x"), [("QuantizeLinear", np.float32), ("DequantizeLinear", np.uint8)])
+def test_conversions(op, x):
+    def refused_conversion(**changes):
+        inputs = {"x": np.ones((2, 3), x), "s": np.full(3, SCALE), "z": np.zeros(3, np.uint8)}
+        attrs = {"axis": changes.pop("axis", 1)}
+        inputs.update(changes)
+        model = one_node(op, inputs, attrs, 13, constants=("s", "z"))
+        specialise(read_model(model.SerializeToString()).graph, {"x": (2, 3)})
+
+    refused_conversion()
+    refused_conversion(axis=-1)
+    for value, text in SCALES:
+        with pytest.raises(ModelError, match=rf"{op}, .*input 's' is a scale of {text}; positive"):
+            refused_conversion(s=np.array([SCALE, value, SCALE], np.float32))
+    for axis in (2, -3):
+        with pytest.raises(ModelError, match=rf"{op}, .*axis {axis} is outside"):
+            refused_conversion(axis=axis)
+    with pytest.raises(ModelError, match=r"'s' \(3\) must be a scalar or hold 2 scales"):
+        refused_conversion(axis=0)
+    with pytest.raises(ModelError, match=r"'z' \(2\) is the zero point"):
+        refused_conversion(z=np.zeros(2, np.uint8))
+    if op == "DequantizeLinear":
+        with pytest.raises(ModelError, match="'z' is int8; uint8"):
+            refused_conversion(z=np.zeros(3, np.int8))
+
+
+@pytest.mark.parametrize(("op", "inputs", "attrs"), NODES, ids=[op for op, _, _ in NODES])
+def test_weights_and_parameters_that_are_computed(op, inputs, attrs):
+    """onnx.reference runs ONNX's operators and the plan says why; it knows none of the others."""
+    for computed in ("w", "xs", "ys"):
+        if computed not in inputs or (op in ("QLinearAdd", "QLinearMul") and computed == "w"):
+            continue
+        domain = "" if op in ("QLinearConv", "QLinearMatMul") else "com.microsoft"
+        fed = [name for name in ("x", "a", "b", computed) if name in inputs]
+        constants = tuple(name for name in inputs if name.strip() and name not in fed)
+        source = one_node(op, inputs, attrs, 13, constants=constants, domain=domain).SerializeToString()
+        if domain:
+            with pytest.raises(UnsupportedError, match=rf"{op}, .* computed.*onnx.reference does not know it"):
+                conv_infer.load(source)
+            continue
+        with pytest.warns(UserWarning, match=op):
+            session = conv_infer.load(source)
+        (step,) = [step for step in session.plan if step.is_reference]
+        assert step.operator == op and "computed" in step.note
+        with pytest.raises(UnsupportedError, match=op):
+            conv_infer.load(source, strict=True)
 
 
 @pytest.mark.parametrize(("op", "inputs", "attrs"), NODES, ids=[op for op, _, _ in NODES])

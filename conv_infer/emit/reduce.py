@@ -67,4 +67,4 @@ def emit_cast(ctx: EmitContext, node: Node) -> StepInfo:
         x=(source.ref, source.strides),
         threads=ctx.threads,
     )
-    return StepInfo(kernel="cast", note=f"{source.dtype.name} to {output.dtype.name}")
+    return StepInfo(kernel="cast", note=node.attrs.get("note") or f"{source.dtype.name} to {output.dtype.name}")

@@ -37,7 +37,8 @@ def lower_resize(lowering: Lowering, node: Node) -> bool:
     # levels are interpolated as numbers, and cut to integers
     order = channels_last(lowering.rank(x))
     levels = lowering.use(x, order)
-    numbers = lowering.step(node, "Cast", [levels], lowering.shape(levels), None, FLOAT32)
+    note = {"note": f"Resize '{node.label}' runs in float32: its results lie between the levels"}
+    numbers = lowering.step(node, "Cast", [levels], lowering.shape(levels), note, FLOAT32)
     shape = permuted(lowering.shape(output), order)
     if len(order) == 3:
         numbers = lowering.reshaped(node, numbers, _as_image(lowering.shape(levels)))

@@ -11,7 +11,7 @@ from .. import _core
 from ..emit import EMITTERS
 from ..emit.context import EmitContext, StepInfo, View, Weights
 from ..errors import MemoryLimitError
-from ..graph import INTERNAL, Graph, Node
+from ..graph import INTERNAL, NOTE, Graph, Node
 from .arena import live_peak, place
 from .fuse_bottlenecks import fuse_bottlenecks
 from .fuse_pools import fuse_pools
@@ -194,7 +194,9 @@ def emit_nodes(plan: Plan, storage: Storage, context: EmitContext) -> None:
         if node.domain != INTERNAL:
             plan.segments.append(node)
             context.program = None
-            info = StepInfo(kernel="reference", note="no native implementation")
+            reason = node.attrs.get(NOTE)
+            note = "no native implementation" + (f": {reason}" if reason else "")
+            info = StepInfo(kernel="reference", note=note)
             plan.steps.append(PlanStep(graph, node, info, len(plan.segments) - 1, range(0)))
             continue
         if context.program is None:

@@ -184,7 +184,7 @@ def qlinear_matmul(walk: Walk, node: Node) -> str | None:
     """QLinearMatMul: a, its scale and zero point, b, its, y's."""
     weights = walk.constants.get(node.inputs[3])
     if weights is None or weights.ndim != 2:
-        return "its second operand is not a constant matrix"
+        return "its second operand is computed, or not a matrix"
     return _requantise_node(walk, node, "QGemm", weights.T, None, {"transA": 0}, (6, 7), np.float32(1.0))
 
 
@@ -254,7 +254,7 @@ def matmul_integer(walk: Walk, node: Node) -> str | None:
     """MatMulInteger: a, b, their zero points; the result is int32."""
     weights = walk.constants.get(node.inputs[1])
     if weights is None or weights.ndim != 2:
-        return "its second operand is not a constant matrix"
+        return "its second operand is computed, or not a matrix"
     return _raw_node(walk, node, "QGemm", weights.T, {"transA": 0})
 
 

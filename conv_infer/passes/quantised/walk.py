@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ...graph import INTERNAL, MICROSOFT, ONNX, Graph, Node
+from ...graph import INTERNAL, MICROSOFT, NOTE, ONNX, Graph, Node
+from ...operators.checks import unsupported
 from ..planned import compose
 from .levels import QUANTISED, Levels, Quantisation, Weights, every_level, table_of_clip
 from .tables import activation
@@ -105,12 +106,16 @@ class Walk:
             self.keep(node, reason)
 
     def keep(self, node: Node, reason: str) -> None:
-        """Leaves a node as the graph has it, on float32 inputs."""
+        """Leaves a node as the graph has it, on float32 inputs; raises where nothing can run it so."""
+        if node.domain == MICROSOFT and node.op in self.integer_handlers:
+            raise unsupported(node, f"{reason}: so it has no native form, and onnx.reference does not know it")
         for name in node.inputs:
             self.compute(name, f"{node.op} '{node.label}' runs in float32: {reason}")
         if node.op in ("QuantizeLinear", "DequantizeLinear"):
             # it means the same since version 10, but onnx.reference knows it from version 19 on only
             node = node.replace(version=max(node.version, 19))
+        if node.op in self.integer_handlers:
+            node = node.replace(attrs={**node.attrs, NOTE: reason})
         self.append(node)
 
     def is_static(self, node: Node) -> bool:
