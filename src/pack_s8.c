@@ -184,15 +184,33 @@ void ci_sum_range_add_column(ci_sum_range_s8 *range, int32_t depth, const ci_wei
     ci_sum_range_add(range, positive, negative, a_zero);
 }
 
+/* Of column n, the sum of `count` weights from k on. */
+static int32_t sum_of_weights(const ci_weights_s8 *weights, int32_t n, int32_t k, int32_t count) {
+    int32_t sum = 0;
+    if (weights->is_unsigned || weights->depth_offset) {
+        for (int32_t i = 0; i < count; i++)
+            sum += ci_weight_at_s8(weights, n, k + i);
+    } else { /* the common case, in a loop that compilers vectorise */
+        const int8_t *from = (const int8_t *)weights->data + n * weights->column_stride + k;
+        for (int32_t i = 0; i < count; i++)
+            sum += from[i];
+    }
+    return sum;
+}
+
 /* What the sum of column n lacks because the kernel takes origins off the bytes of A; modulo 2^32. */
 static uint32_t origins_share(const ci_gemm_shape_s8 *shape, const ci_layout_s8 *layout,
                               const ci_weights_s8 *weights, int32_t n, int32_t less) {
     uint32_t share = 0;
     int32_t k = 0;
     for (int32_t run = 0; run < shape->runs; run++) {
-        for (int32_t byte = 0; byte < run_length(shape, run); byte++) {
+        const int32_t length = run_length(shape, run);
+        const int32_t step = layout->origin == layout->odd_origin ? length : 8;
+        for (int32_t byte = 0; byte < length; byte += step) {
+            const int32_t count = length - byte < step ? length - byte : step;
             const int32_t origin = byte & 8 ? layout->odd_origin : layout->origin;
-            share += (uint32_t)(origin * (ci_weight_at_s8(weights, n, k++) - less));
+            share += (uint32_t)origin * (uint32_t)(sum_of_weights(weights, n, k, count) - less * count);
+            k += count;
         }
     }
     return share;
