@@ -194,9 +194,16 @@ class BuildExtension(build_ext):
 
 
 limited_api = enabled("CONV_INFER_LIMITED_API", True) and not sysconfig.get_config_var("Py_GIL_DISABLED")
+# What the extension is made of besides: a source distribution carries it along.
+parts = [
+    path
+    for folder, kind in (("src", "*"), ("include", "*.h"), ("conv_infer", "*.p[xy][ix]"))
+    for path in Path(folder).rglob(kind)
+]
 extension = Extension(
     "conv_infer._core",
     ["conv_infer/_core.pyx"],
+    depends=sorted(str(path) for path in parts if path.is_file()),
     define_macros=[("Py_LIMITED_API", "0x030B0000"), ("CYTHON_LIMITED_API", "1")] if limited_api else [],
     py_limited_api=limited_api,
 )
