@@ -59,11 +59,6 @@ class Geometry:
         return self.groups * self.channels_per_group * fresh * FLOAT_BYTES
 
     @property
-    def group_bytes(self) -> int:
-        """Of the input's pixels, what one group of several reads of each; 0 where there is one group."""
-        return self.channels_per_group * FLOAT_BYTES if self.groups > 1 else 0
-
-    @property
     def macs(self) -> int:
         return self.rows * self.groups * self.columns_per_group * self.depth
 
@@ -102,7 +97,7 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
         ctx.threads,
         packed.row_multiple,
         rows_in_cache(
-            row_bytes, output.shape[3] * FLOAT_BYTES, geometry.group_bytes, packed.row_multiple, _core.cache_sizes()
+            row_bytes + output.shape[3] * FLOAT_BYTES, packed.weight_bytes, packed.row_multiple, _core.cache_sizes()[1]
         ),
     )
     _core.add_conv(

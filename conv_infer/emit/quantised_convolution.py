@@ -12,7 +12,7 @@ from ..planner.arena import round_up
 from ..planner.depth_runs import DepthRuns
 from ..planner.lowering import IN_PLACE
 from ..planner.quantised_tiling import choose_kernel
-from ..planner.tiling import FLOAT_BYTES, plan_rows, rows_in_cache
+from ..planner.tiling import FLOAT_BYTES, plan_rows
 from .context import NO_BUFFER, EmitContext, StepInfo
 from .convolution import Geometry, depth_tables, in_the_image
 from .quantised_depthwise import emit_quantised_depthwise
@@ -55,7 +55,7 @@ def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
         geometry.macs,
         ctx.threads,
         kernel.mr,
-        rows_in_cache(row_bytes, 0, 0, kernel.mr, _core.cache_sizes()),
+        max(kernel.mr, _core.cache_sizes()[1] // 2 // row_bytes),
     )
     rows_per_task = plan.rows_per_task
     if row_windows > geometry.width:

@@ -21,8 +21,11 @@ PANEL_COST = 4  # of a row, for each panel: epilogue and stores
 ROW_PAIR = 2  # output rows that the depthwise kernels take at once
 BAND_PART_OF_L2 = 4  # a band's images take one part in so many: the rest holds weights, input and output
 POOLED_PART_OF_L2 = 16  # what a convolution keeps of its output for the pooling behind it takes one part in so many
-NARROW_GROUP_BYTES = 512  # some cache lines: see `rows_in_cache`
-NARROW_GROUP_TILES = 8  # at least so many at once
+# Of the second-level cache, see `rows_in_cache`: one part in so many
+SMALL_WEIGHTS_PART = 4
+NEAR_ROWS_PART = 16
+NEAR_TILES = 8  # at least so many at once
+FAR_ROWS_PART = 2
 FEW_TILES = 4  # so many read a panel again too seldom for cutting its depth
 WORSE_FILL = 0.05  # of the rows of tiles: what more tasks may cost
 MIXED_ORDERS = 0.97  # of the cost: what columns summed in two orders must save, see `split_columns`
@@ -158,16 +161,13 @@ class RowPlan:
         self.panels_per_task = panels_per_task
 
 
-def rows_in_cache(
-    row_bytes: int, output_bytes: int, group_bytes: int, row_multiple: int, cache_bytes: tuple[int, int]
-) -> int:
-    """How many rows stay in half the second-level cache while all panels pass over them. Groups that read little of
-    each row, `group_bytes`, come back to the same cache lines soon: their rows, read and written, are to be found near
-    the first-level one. `cache_bytes`: of both levels."""
-    l1_bytes, l2_bytes = cache_bytes
-    if 0 < group_bytes < NARROW_GROUP_BYTES:
-        return max(NARROW_GROUP_TILES * row_multiple, 2 * l1_bytes // (row_bytes + output_bytes))
-    return max(row_multiple, l2_bytes // 2 // max(row_bytes, 1))
+def rows_in_cache(row_bytes: int, weight_bytes: int, row_multiple: int, l2_bytes: int) -> int:
+    """How many rows all panels pass over before the next ones, `row_bytes` being read and written of each. Rows and
+    weights share the second-level cache: where the weights are small enough to be passed over often, a few rows at a
+    time are still near when the next panel, or group, returns to them."""
+    often = weight_bytes <= l2_bytes // SMALL_WEIGHTS_PART
+    part, tiles = (NEAR_ROWS_PART, NEAR_TILES) if often else (FAR_ROWS_PART, 1)
+    return max(tiles * row_multiple, l2_bytes // part // row_bytes)
 
 
 def plan_rows(
