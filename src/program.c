@@ -199,6 +199,8 @@ static void work(void *context, int32_t thread, int32_t threads) {
     ci_program *program = shared->program;
     const ci_run run = {shared->slots, shared->scratch + thread * program->scratch_bytes};
     double start = shared->seconds ? now_seconds() : 0.0;
+    if (shared->seconds) /* here and below: nobody begins a step before the time of the last is taken */
+        ci_barrier_wait(&shared->barrier, threads);
     for (int32_t index = 0; index < program->steps; index++) {
         const step *current = &program->step[index];
         if (threads == 1) {
@@ -214,6 +216,8 @@ static void work(void *context, int32_t thread, int32_t threads) {
             shared->seconds[index] = end - start;
             start = end;
         }
+        if (shared->seconds)
+            ci_barrier_wait(&shared->barrier, threads);
     }
 }
 
