@@ -24,11 +24,15 @@ CI_INLINE void GEMM_TILE_FN(sum_up)(const int rows, const float *const row[GEMM_
     const int64_t depth = args->depth;
     int64_t k = 0;
 
-#define GEMM_ONE_DEPTH(lane)                                                                                 \
+/* Each vector of weights is loaded while the one before it is multiplied: cores that execute in order would
+ * wait. */
+#define GEMM_ONE_DEPTH(lane, is_last)                                                                        \
     do {                                                                                                     \
         CI_UNROLL                                                                                            \
         for (int v = 0; v < GEMM_VECTORS; v++) {                                                             \
-            const vf column = vf_load(b + v * VF_LANES);                                                     \
+            const vf column = next;                                                                          \
+            if (!(is_last) || v + 1 < GEMM_VECTORS)                                                          \
+                next = vf_load(b + (v + 1) * VF_LANES);                                                      \
             CI_UNROLL                                                                                        \
             for (int r = 0; r < rows; r++)                                                                   \
                 sum[r][v] = vf_fma_lane(column, value[r], lane, sum[r][v]);                                  \
@@ -39,24 +43,24 @@ CI_INLINE void GEMM_TILE_FN(sum_up)(const int rows, const float *const row[GEMM_
 #define GEMM_FOUR_DEPTHS(offset)                                                                             \
     do {                                                                                                     \
         const int64_t from = (offset);                                                                       \
-        vf value[GEMM_MR];                                                                                   \
+        vf value[GEMM_MR], next = vf_load(b);                                                                \
         CI_UNROLL                                                                                            \
         for (int r = 0; r < rows; r++)                                                                       \
             value[r] = vf_load(row[r] + from);                                                               \
-        GEMM_ONE_DEPTH(0);                                                                                   \
-        GEMM_ONE_DEPTH(1);                                                                                   \
-        GEMM_ONE_DEPTH(2);                                                                                   \
-        GEMM_ONE_DEPTH(3);                                                                                   \
+        GEMM_ONE_DEPTH(0, 0);                                                                                \
+        GEMM_ONE_DEPTH(1, 0);                                                                                \
+        GEMM_ONE_DEPTH(2, 0);                                                                                \
+        GEMM_ONE_DEPTH(3, 1);                                                                                \
     } while (0)
 
 #define GEMM_EACH_DEPTH(offset, end)                                                                         \
     for (; k < (end); k++) {                                                                                 \
         const int64_t from = (offset);                                                                       \
-        vf value[GEMM_MR];                                                                                   \
+        vf value[GEMM_MR], next = vf_load(b);                                                                \
         CI_UNROLL                                                                                            \
         for (int r = 0; r < rows; r++)                                                                       \
             value[r] = vf_load_lane_0(row[r] + from);                                                        \
-        GEMM_ONE_DEPTH(0);                                                                                   \
+        GEMM_ONE_DEPTH(0, 1);                                                                                \
     }
 
     if (!a_depth) {
