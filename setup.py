@@ -52,6 +52,7 @@ INSTRUCTION_SETS = {
         ["-march=armv8.2-a+dotprod+i8mm"],
         "int32x4_t v(int32x4_t a, int8x16_t b) { return vmmlaq_s32(a, b, b); }",
     ),
+    "dsp": ((), [], ""),  # microcontrollers have no Python: only cross-compiled
 }
 
 

@@ -82,7 +82,7 @@ static ci_status measure(const ci_conv2d_args *args, conv *c, int64_t *bytes) {
     const ci_window *w = &args->window;
     if (!args->input || !args->weights || !args->output)
         return CI_ERROR_ARGUMENT;
-    if ((int)args->element < 0 || args->element >= CI_ELEMENT_COUNT || args->images < 1 || args->groups < 1 ||
+    if ((unsigned)args->element >= CI_ELEMENT_COUNT || args->images < 1 || args->groups < 1 ||
         args->channels < 1 || args->columns < 1 || args->channels % args->groups ||
         args->columns % args->groups || args->threads < 1 || args->activation.kind < 0 ||
         args->activation.kind > CI_ACTIVATION_LAST_FUSED ||

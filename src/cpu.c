@@ -20,7 +20,7 @@
 #endif
 
 static const char *const names[CI_ISA_COUNT] = {"scalar", "avx2", "avxvnni", "avx512", "avx512vnni",
-                                                "amx",    "neon", "dotprod", "i8mm"};
+                                                "amx",    "neon", "dotprod", "i8mm",   "dsp"};
 
 const char *ci_isa_name(ci_isa isa) {
     return isa < CI_ISA_COUNT ? names[isa] : "?";
@@ -55,6 +55,8 @@ uint32_t ci_isa_implied(ci_isa isa) {
         return dotprod;
     case CI_ISA_I8MM:
         return dotprod | CI_ISA_BIT(CI_ISA_I8MM);
+    case CI_ISA_DSP:
+        return scalar | CI_ISA_BIT(CI_ISA_DSP);
     default:
         return scalar;
     }
@@ -85,6 +87,9 @@ uint32_t ci_isa_built(void) {
 #endif
 #ifdef CI_BUILT_I8MM
     built |= CI_ISA_BIT(CI_ISA_I8MM);
+#endif
+#ifdef CI_BUILT_DSP
+    built |= CI_ISA_BIT(CI_ISA_DSP);
 #endif
     return built;
 }
@@ -182,6 +187,11 @@ static uint32_t present(void) {
 #        endif
 #    endif
     return found;
+}
+#elif defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+/* Nobody to ask on a microcontroller: the compiler was told which one it is. */
+static uint32_t present(void) {
+    return CI_ISA_BIT(CI_ISA_SCALAR) | CI_ISA_BIT(CI_ISA_DSP);
 }
 #else
 static uint32_t present(void) {

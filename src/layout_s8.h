@@ -32,6 +32,8 @@ static inline ci_layout_s8 ci_layout_s8_of(ci_isa isa) {
         return (ci_layout_s8){.lanes = 4, .origin = 128, .odd_origin = 128};
     case CI_ISA_I8MM:
         return (ci_layout_s8){.lanes = 4, .fours = 1};
+    case CI_ISA_DSP:
+        return (ci_layout_s8){.lanes = 2, .is_wide = 1};
     default:
         return (ci_layout_s8){.lanes = 4};
     }

@@ -10,7 +10,7 @@
 const char *ci_lowering_name(ci_lowering_form form) {
     static const char *const names[CI_LOWERING_COUNT] = {"im2row",        "two_patch", "mec",     "reusable",
                                                          "reusable_rows", "in_place",  "indirect"};
-    return (int)form >= 0 && form < CI_LOWERING_COUNT ? names[form] : NULL;
+    return (unsigned)form < CI_LOWERING_COUNT ? names[form] : NULL; /* enumerators may be signed */
 }
 
 /* product *= factor; 0 where that is too large. */
@@ -336,7 +336,7 @@ ADD_PATCHES(add_patches_u8, uint8_t, int32_t)
 
 ci_status ci_row2im(const ci_lowering *plan, ci_element element, const void *rows, void *image) {
     const size_t elems = (size_t)plan->y.size * (size_t)plan->x.size * (size_t)plan->channels;
-    if ((int)element < 0 || element >= CI_ELEMENT_COUNT)
+    if ((unsigned)element >= CI_ELEMENT_COUNT)
         return CI_ERROR_ARGUMENT;
     memset(image, 0, elems * (element == CI_ELEMENT_F64 ? 8 : 4));
     switch (element) {

@@ -16,6 +16,8 @@
 #if defined(_WIN32)
 #    include <windows.h>
 #    define ci_yield() SwitchToThread()
+#elif !__STDC_HOSTED__ /* no operating system, no other thread */
+#    define ci_yield() ((void)0)
 #else
 #    include <sched.h>
 #    define ci_yield() sched_yield()

@@ -18,6 +18,7 @@
 #define ISA_neon CI_ISA_NEON
 #define ISA_dotprod CI_ISA_DOTPROD
 #define ISA_i8mm CI_ISA_I8MM
+#define ISA_dsp CI_ISA_DSP
 
 static const ci_kernel kernels[] = {
 #define CI_KERNEL(operation, variant, isa, mr, nr, k_step)                                                   \

@@ -21,6 +21,7 @@ typedef enum {
     CI_ISA_NEON,
     CI_ISA_DOTPROD, /* and SDOT, UDOT */
     CI_ISA_I8MM,    /* and SMMLA, USMMLA */
+    CI_ISA_DSP,     /* SMLAD and UXTB16 of Armv7E-M: Cortex-M4, Cortex-M7 */
     CI_ISA_COUNT,
 } ci_isa;
 
