@@ -35,7 +35,7 @@ def test_a_set_that_the_machine_lacks_is_ignored_with_one_warning():
         pytest.skip("this machine has every instruction set")
     program = "import conv_infer; print(conv_infer.cpu()['chosen'])"
     result = subprocess.run(
-        [sys.executable, "-W", "always", "-c", program],
+        [sys.executable, "-P", "-W", "always", "-c", program],
         env={**os.environ, "CONV_INFER_ISA": lacking[0]},
         capture_output=True,
         text=True,
