@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import _core
+from .arrays import as_declared, checked_feeds, quoted
 from .errors import ConvInferError, InputError, UnsupportedError
 from .graph import INTERNAL, Graph, Node
 from .importer import read_model
@@ -20,7 +21,6 @@ from .isa import allowed_isa_bits
 from .model import Model, ValueInfo
 from .passes import run_passes
 from .planner.plan import Plan, PlanStep, build_plan
-from .planner.storage import is_stored
 from .specialise import specialise
 from .threads import MACS_PER_THREAD, MOST_THREADS, default_threads, is_team_lost, note_team
 
@@ -126,7 +126,7 @@ class Session:
         """
         names = self._requested(output_names)
         with self._guard():
-            arrays = self._checked_feeds(feeds)
+            arrays = checked_feeds(self._model.inputs, feeds)
             results = self._run(self._plan_for(shapes_of(arrays)), arrays, None)
         return [results[name] for name in names]
 
@@ -180,7 +180,7 @@ class Session:
     def profile(self, feeds: Mapping[str, Any]) -> list[StepTime]:
         """Runs once and says how many seconds each line of the plan took."""
         with self._guard():
-            arrays = self._checked_feeds(feeds)
+            arrays = checked_feeds(self._model.inputs, feeds)
             plan = self._plan_for(shapes_of(arrays))
             times: list[np.ndarray] = []
             self._run(plan, arrays, times)
@@ -301,16 +301,6 @@ class Session:
             raise InputError(f"there is no output named {quoted(unknown)}; outputs: {quoted(known)}")
         return list(output_names)
 
-    def _checked_feeds(self, feeds: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        declared = {entry.name: entry for entry in self._model.inputs}
-        if not isinstance(feeds, Mapping):
-            raise InputError(f"feeds: expected a dict of arrays by input name, got {type(feeds).__name__}")
-        unknown = [name for name in feeds if name not in declared]
-        missing = [name for name in declared if name not in feeds]
-        if unknown or missing:
-            raise InputError(describe_names(unknown, missing, list(declared)))
-        return {name: checked_array(entry, feeds[name]) for name, entry in declared.items()}
-
     def _run(self, plan: Plan, arrays: dict[str, np.ndarray], times: list[np.ndarray] | None) -> dict[str, np.ndarray]:
         graph = plan.graph
         values = dict(arrays)
@@ -419,55 +409,3 @@ def callers_level() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
     return level
-
-
-def quoted(names: Any) -> str:
-    return ", ".join(f"'{name}'" for name in names)
-
-
-def describe_names(unknown: list[str], missing: list[str], known: list[str]) -> str:
-    """What is wrong with the names of the fed inputs, with the nearest known one for each that is not."""
-    from difflib import get_close_matches
-
-    parts = []
-    for name in unknown:
-        near = get_close_matches(str(name), known, 1)
-        parts.append(f"there is no input named '{name}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
-    if missing:
-        parts.append(f"missing: {quoted(missing)}")
-    return "; ".join(parts) + f"; inputs: {quoted(known)}"
-
-
-def checked_array(entry: ValueInfo, value: Any) -> np.ndarray:
-    """The array in native byte order and row-major, of the declared element type and rank."""
-    try:
-        array = np.asarray(value)
-    except Exception as error:
-        raise InputError(f"input '{entry.name}': not an array: {error}") from error
-    if array.dtype.newbyteorder("=") != entry.dtype:
-        raise InputError(
-            f"input '{entry.name}': expected {entry.dtype} elements, got {array.dtype}; convert with "
-            f".astype('{entry.dtype}')"
-        )
-    if entry.shape:  # one declared as a scalar takes any shape, as in onnxruntime
-        fits = len(array.shape) == len(entry.shape) and all(
-            not isinstance(wanted, int) or wanted == size for wanted, size in zip(entry.shape, array.shape, strict=True)
-        )
-        if not fits:
-            wanted = ", ".join("?" if size is None else str(size) for size in entry.shape)
-            raise InputError(f"input '{entry.name}': expected the shape ({wanted}), got {array.shape}")
-    return np.asarray(array, dtype=entry.dtype, order="C")
-
-
-def as_declared(entry: ValueInfo, array: np.ndarray) -> np.ndarray:
-    """An output in its declared type: where a type is not known before it is computed, float16 has become float32."""
-    if entry.dtype is None or array.dtype == entry.dtype or not array.dtype.kind == entry.dtype.kind == "f":
-        return array
-    return array.astype(entry.dtype)
-
-
-def is_native(graph: Graph) -> bool:
-    """True where no node needs onnx.reference."""
-    return all(node.domain == INTERNAL for node in graph.nodes) and all(
-        is_stored(graph, name) for name in graph.outputs
-    )
