@@ -85,21 +85,16 @@ class BuildExtension(build_ext):
             macros.append(("CI_USE_OPENMP", "1"))
         present = [name for name in INSTRUCTION_SETS if self.can_build(name)]
         macros += [(f"CI_BUILT_{name.upper()}", "1") for name in present]
-        groups: dict[str, list[str]] = {"": []}
+        generated = [source for source in ext.sources if source.endswith(".c")]
+        jobs = [(source, [*flags, *self.glue_flags()]) for source in generated]  # first: it takes the longest
         for source in sorted(str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.c")):
             suffix = Path(source).stem.rpartition("_")[2]
-            if suffix in INSTRUCTION_SETS:
-                if suffix in present:
-                    groups.setdefault(suffix, []).append(source)
-            else:
-                groups[""].append(source)
-        objects = []
-        for name, sources in groups.items():
-            extra = INSTRUCTION_SETS[name][1] if name else []
-            objects += self.compile(sources, macros, [*flags, *self.warning_flags(), *extra])
-        self.install_library(objects, Path(self.get_ext_fullpath(ext.name)).parent)
-        generated = [source for source in ext.sources if source.endswith(".c")]
-        objects += self.compile(generated, macros, [*flags, *self.glue_flags()])
+            if suffix not in INSTRUCTION_SETS:
+                jobs.append((source, [*flags, *self.warning_flags()]))
+            elif suffix in present:
+                jobs.append((source, [*flags, *self.warning_flags(), *INSTRUCTION_SETS[suffix][1]]))
+        objects = self.compile(jobs, macros)
+        self.install_library(objects[len(generated) :], Path(self.get_ext_fullpath(ext.name)).parent)
         self.compiler.link_shared_object(
             objects,
             self.get_ext_fullpath(ext.name),
@@ -125,18 +120,21 @@ class BuildExtension(build_ext):
         shutil.copytree(built / "include", package / "include", dirs_exist_ok=True)
         shutil.copy(built / self.compiler.library_filename("conv_infer", "static"), package)
 
-    def compile(self, sources: list[str], macros: list[tuple[str, str | None]], flags: list[str]) -> list[str]:
-        def one(source: str) -> list[str]:
+    def compile(self, jobs: list[tuple[str, list[str]]], macros: list[tuple[str, str | None]]) -> list[str]:
+        """The objects of sources, each with its own flags."""
+
+        def one(job: tuple[str, list[str]]) -> str:
+            source, flags = job
             return self.compiler.compile(
                 [source],
                 output_dir=self.build_temp,
                 macros=macros,
                 include_dirs=[str(ROOT / "include"), str(ROOT / "src"), sysconfig.get_path("include")],
                 extra_postargs=flags,
-            )
+            )[0]
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a compiler of its own
-            return [compiled for objects in pool.map(one, sources) for compiled in objects]
+            return list(pool.map(one, jobs))
 
     def baseline_flags(self) -> list[str]:
         if self.is_msvc:
