@@ -31,6 +31,7 @@ cdef extern from "steps/normalise.h":
         int32_t rank
         int64_t shape[CI_MAX_RANK]
         ci_view y, x
+        int64_t groups
         ci_ref scale, shift
         float epsilon
         int32_t threads
@@ -138,6 +139,7 @@ def add_instance_norm(
     Program program,
     *,
     tuple shape,
+    long long groups,
     float epsilon,
     tuple y,
     tuple x,
@@ -146,13 +148,13 @@ def add_instance_norm(
     int threads,
     uint32_t allowed,
 ) -> None:
-    """Appends instance normalisation of [images, spatial..., channels], float32; `scale` and `shift` are refs of one
-    value for each channel."""
+    """Appends instance normalisation of [images, spatial..., channels], float32, or that of groups of channels, where
+    `groups` is less than their number; `scale` and `shift` are refs of one value for each channel."""
     cdef ci_instance_norm step
     step.rank = axes_of(shape, step.shape, "instance normalisation")
     view_of(y, step.rank, &step.y, "instance normalisation")
     view_of(x, step.rank, &step.x, "instance normalisation")
-    step.scale, step.shift, step.epsilon = ref_of(scale), ref_of(shift), epsilon
+    step.groups, step.scale, step.shift, step.epsilon = groups, ref_of(scale), ref_of(shift), epsilon
     step.threads, step.allowed = threads, allowed
     check(ci_add_instance_norm(program.program, &step), "instance normalisation")
 

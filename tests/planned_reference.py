@@ -253,7 +253,8 @@ def evaluate(node: Node, inputs: list, output_shape: tuple[int, ...], output_dty
     if op == "LRN":
         return lrn(x, attrs)
     if op == "InstanceNorm":
-        return normalise(x, (1, 2), attrs["epsilon"]) * inputs[1] + inputs[2]
+        grouped = x.reshape(*x.shape[:3], attrs["groups"], -1)
+        return normalise(grouped, (1, 2, 4), attrs["epsilon"]).reshape(x.shape) * inputs[1] + inputs[2]
     if op == "LayerNorm":
         result = normalise(x, tuple(range(attrs["axis"], x.ndim)), attrs["epsilon"])
         result = result if inputs[1] is None else result * inputs[1]

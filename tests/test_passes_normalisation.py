@@ -1,5 +1,6 @@
 """Normalisations that exporters spell out in nodes."""
 
+import numpy as np
 import pytest
 from onnx_builder import Net, counts, only
 
@@ -32,6 +33,37 @@ def test_instance_norm():
     x = normalise(net, net.conv(net.input((2, 3, 5, 5)), 3, 6), [2, 3])
     graph = net.check(net.op("Add", net.op("Mul", x, net.normal(6, 1, 1)), net.normal(6, 1, 1)))
     assert counts(graph) == {"Conv": 1, "InstanceNorm": 1, "Transpose": 1}
+
+
+@pytest.mark.parametrize("shape", [(2, 0, -1), (2, 3, 2, 5, 5)])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_group_norm(shape, scaled):
+    """As PyTorch's exporter spells it: groups of channels joined by a Reshape."""
+    net = Net()
+    x = net.conv(net.input((2, 3, 5, 5)), 3, 6)
+    groups = 1 if 0 in shape else 3
+    joined = net.op("Reshape", x, net.const(np.array((2, groups, *shape[2:]), np.int64)))
+    parameters = [net.normal(groups), net.normal(groups)]
+    x = net.op("Reshape", net.op("InstanceNormalization", joined, *parameters), net.const(np.array([2, 6, 5, 5])))
+    if scaled:
+        x = net.op("Add", net.op("Mul", x, net.normal(6, 1, 1)), net.normal(6, 1, 1))
+    graph = net.check(net.conv(x, 6, 4))
+    assert counts(graph) == {"Conv": 2, "InstanceNorm": 1, "Transpose": 1}
+
+
+def test_other_shape_is_no_group_norm():
+    """Behind the normalisation comes another shape than before it."""
+    net = Net()
+    x = net.op("Reshape", net.input((1, 6, 4, 4)), net.const(np.array([1, 12, 8])))
+    x = net.op("InstanceNormalization", x, net.normal(12), net.normal(12))
+    graph = net.check(net.op("Reshape", x, net.const(np.array([1, 3, 4, 8]))))
+    assert only(graph, "InstanceNorm").attrs["groups"] == 12
+
+
+def test_few_channels_are_normalised_as_rows():
+    net = Net()
+    graph = net.check(net.op("InstanceNormalization", net.input((2, 3, 9, 7)), net.normal(3), net.normal(3)))
+    assert counts(graph)["LayerNorm"] == 1
 
 
 def test_norm_over_channels():

@@ -7,7 +7,8 @@ import onnx
 import onnx.backend.test
 import pytest
 from make_models import make_graph
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from conv_infer.errors import InputError, ModelError, UnsupportedError
 from conv_infer.importer import read_model
@@ -208,3 +209,23 @@ def test_contradictions_name_node_operator_opset_and_tensor():
         r"input 'w' \(4x5x3x3\) in 2 groups expects 10",
     ):
         specialise(graph, {"x": (1, 6, 8, 8)})
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_batch_normalization_of_weights_is_folded(training):
+    """Weight standardisation as exporters write it: BatchNormalization in training mode, over a constant."""
+    random = np.random.default_rng(0)
+    weights = (random.standard_normal((1, 24, 3000)) * 3 + 1).astype(np.float32)
+    parameters = [random.uniform(0.5, 2, 24).astype(np.float32) for _ in range(4)]
+    names = ["scale", "shift", "mean", "variance"]
+    outputs = ["y", "running_mean", "running_variance"] if training else ["y"]
+    attrs = {"training_mode": 1, "momentum": 0.8} if training else {}
+    node = helper.make_node("BatchNormalization", ["w", *names], outputs, epsilon=1e-3, **attrs)
+    values = [helper.make_empty_tensor_value_info(name) for name in outputs]
+    constants = [numpy_helper.from_array(array, name) for array, name in zip(parameters, names, strict=True)]
+    graph = helper.make_graph([node], "g", [], values, [numpy_helper.from_array(weights, "w"), *constants])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    special = specialise(read_model(model.SerializeToString()).graph, {})
+    assert not special.nodes
+    for name, expected in zip(outputs, ReferenceEvaluator(model).run(None, {}), strict=True):
+        np.testing.assert_allclose(special.constants[name], expected, rtol=1e-4, atol=1e-4)

@@ -217,17 +217,22 @@ def test_lrn_of_any_window(size):
 @given(data=st.data())
 def test_instance_norm(data):
     shape = data.draw(shapes(min_rank=2, max_rank=5, max_size=7))
-    shape = (*shape[:-1], data.draw(st.sampled_from([1, 3, 16, 70, 300])))
+    channels = data.draw(st.sampled_from([1, 3, 16, 70, 300, 600]))
+    groups = data.draw(
+        st.sampled_from([size for size in (1, 2, channels // 2, channels) if size and channels % size == 0])
+    )
+    shape = (*shape[:-1], channels)
     rank = len(shape)
     steps = (*(data.draw(st.sampled_from([1, 2, -1])) for _ in shape[:-1]), 1)
     x = Operand.of(normal(shape) + 5, steps=steps)
     scale, shift = normal(shape[-1:], 1), normal(shape[-1:], 2)
-    exact = x.array.astype(np.float64)
-    axes = tuple(range(1, rank - 1))
+    exact = x.array.astype(np.float64).reshape(*shape[:-1], groups, -1)
+    axes = (*range(1, rank - 1), rank)
     mean, variance = exact.mean(axis=axes, keepdims=True), exact.var(axis=axes, keepdims=True)
-    expected = (exact - mean) / np.sqrt(variance + 1e-3) * scale + shift
+    expected = ((exact - mean) / np.sqrt(variance + 1e-3)).reshape(shape) * scale + shift
+    attrs = {"groups": groups, "epsilon": 1e-3}
     one, two = (
-        run_node("InstanceNorm", [x, scale, shift], Operand(shape, np.float32), {"epsilon": 1e-3}, threads=threads)
+        run_node("InstanceNorm", [x, scale, shift], Operand(shape, np.float32), attrs, threads=threads)
         for threads in (1, 2)
     )
     np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-4)

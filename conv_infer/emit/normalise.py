@@ -48,12 +48,13 @@ def emit_lrn(ctx: EmitContext, node: Node) -> StepInfo:
 
 
 def emit_instance_norm(ctx: EmitContext, node: Node) -> StepInfo:
-    """conv_infer.InstanceNorm: [N, spatial..., C] float32, scale and shift [C]."""
+    """conv_infer.InstanceNorm: [N, spatial..., C] float32, scale and shift [C]; over each of `groups` of channels."""
     source, scale, shift = (ctx.view(name) for name in node.inputs)
     output = ctx.view(node.outputs[0])
     _core.add_instance_norm(
         ctx.program,
         shape=output.shape,
+        groups=node.attrs["groups"],
         epsilon=node.attrs["epsilon"],
         y=(output.ref, output.strides),
         x=(source.ref, source.strides),

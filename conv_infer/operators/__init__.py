@@ -212,6 +212,7 @@ OPERATORS: dict[tuple[str, str], Operator] = {
         "F F1 F1 F2 F2 -> F F2 F2 F2 F2",
         "epsilon momentum spatial@-8 is_test@-6 training_mode@14 consumed_inputs@-5",
         normalisation.batch_normalization,
+        evaluate=normalisation.evaluate_batch_normalization,
         lower=lower_normalise.lower_batch_normalization,
     ),
     (ONNX, "GroupNormalization"): Operator(

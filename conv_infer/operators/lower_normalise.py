@@ -7,7 +7,9 @@ from math import prod
 import numpy as np
 
 from ..graph import Node
-from ..layout import NHWC, Lowering, channels_last, plain_order
+from ..layout import NHWC, Lowering, channels_last, is_plain, plain_order
+
+FEW_CHANNELS = 8  # of images that are not channels-last: rows of one channel are normalised faster
 
 
 def lower_batch_normalization(lowering: Lowering, node: Node) -> bool:
@@ -39,18 +41,45 @@ def lower_instance_normalization(lowering: Lowering, node: Node) -> bool:
     x, scale, shift = node.inputs
     if not lowering.is_float(x, scale, shift) or lowering.rank(x) < 3:
         return False
-    attrs = {"epsilon": float(node.attrs.get("epsilon", 1e-5))}
+    channels = lowering.shape(x)[1]
+    epsilon = float(node.attrs.get("epsilon", 1e-5))
+    constants = [lowering.constant(node, index) for index in (1, 2)]
+    few = channels < FEW_CHANNELS and is_plain(lowering.home(x))
+    if few and constants[0] is not None and constants[1] is not None:
+        normalise_rows(lowering, node, channels, epsilon, *constants)
+    else:
+        emit_instance_norm(lowering, node, lowering.use_plain(scale), lowering.use_plain(shift), channels, epsilon)
+    return True
+
+
+def emit_instance_norm(lowering: Lowering, node: Node, scale: str, shift: str, groups: int, epsilon: float) -> None:
+    """Normalises the node's first input over all but the images and `groups` of channels (axis 1)."""
+    x = node.inputs[0]
+    attrs = {"groups": groups, "epsilon": epsilon}
     order = channels_last(lowering.rank(x))
     physical = lowering.use(x, order)
-    parameters = [lowering.use_plain(scale), lowering.use_plain(shift)]
     if order == NHWC:
-        lowering.emit(node, "InstanceNorm", [physical, *parameters], order, attrs)
-        return True
+        lowering.emit(node, "InstanceNorm", [physical, scale, shift], order, attrs)
+        return
     batch, channels, *spatial = lowering.shape(x)
     image = lowering.reshaped(node, physical, (batch, 1, prod(spatial), channels))
-    image = lowering.step(node, "InstanceNorm", [image, *parameters], lowering.shape(image), attrs)
+    image = lowering.step(node, "InstanceNorm", [image, scale, shift], lowering.shape(image), attrs)
     lowering.emit(node, "Reshape", [image], order)
-    return True
+
+
+def normalise_rows(
+    lowering: Lowering, node: Node, groups: int, epsilon: float, scale: np.ndarray, shift: np.ndarray
+) -> None:
+    """A LayerNorm over the channels and pixels of each group, which lie together in the plain layout, then `scale` and
+    `shift` [channels]."""
+    x = node.inputs[0]
+    shape = lowering.shape(x)
+    attrs = {"axis": 2, "epsilon": epsilon}
+    rows = lowering.reshaped(node, lowering.use_plain(x), (shape[0], groups, prod(shape[1:]) // groups))
+    rows = lowering.step(node, "LayerNorm", [rows, "", ""], lowering.shape(rows), attrs)
+    normalised = lowering.graph.add_tensor(f"{node.outputs[0]}:normalised", lowering.dtype(x), shape)
+    lowering.bind(normalised, lowering.reshaped(node, rows, shape), plain_order(len(shape)))
+    emit_affine(lowering, node, normalised, scale, shift)
 
 
 def lower_layer_normalization(lowering: Lowering, node: Node) -> bool:
@@ -90,7 +119,7 @@ def lower_recognised_normalisation(lowering: Lowering, node: Node) -> bool:
         ones = lowering.graph.add_constant(f"{node.outputs[0]}:scale", np.ones(channels, np.float32))
         zeros = lowering.graph.add_constant(f"{node.outputs[0]}:shift", np.zeros(channels, np.float32))
         inputs = [lowering.use(x, NHWC), ones, zeros]
-        lowering.emit(node, "InstanceNorm", inputs, NHWC, {"epsilon": epsilon})
+        lowering.emit(node, "InstanceNorm", inputs, NHWC, {"groups": channels, "epsilon": epsilon})
         return True
     order = lowering.home(x)
     if set(order[rank - len(axes) :]) != set(axes):
@@ -101,23 +130,36 @@ def lower_recognised_normalisation(lowering: Lowering, node: Node) -> bool:
 
 
 def lower_group_normalization(lowering: Lowering, node: Node) -> bool:
-    """A LayerNorm over the channels and pixels of each group, then a scale and shift per channel."""
-    x = node.inputs[0]
     scale, shift = lowering.constant(node, 1), lowering.constant(node, 2)
     if scale is None or shift is None or not lowering.is_float(*node.inputs):
         return False
-    shape = lowering.shape(x)
     groups = node.attrs["num_groups"]
-    channels = shape[1]
     if node.version < 21 and scale.shape == (groups,):
-        scale, shift = (np.repeat(array, channels // groups) for array in (scale, shift))
-    attrs = {"axis": 2, "epsilon": float(node.attrs.get("epsilon", 1e-5))}
-    rows = lowering.reshaped(node, lowering.use_plain(x), (shape[0], groups, prod(shape[1:]) // groups))
-    rows = lowering.step(node, "LayerNorm", [rows, "", ""], lowering.shape(rows), attrs)
-    normalised = lowering.graph.add_tensor(f"{node.outputs[0]}:normalised", lowering.dtype(x), shape)
-    lowering.bind(normalised, lowering.reshaped(node, rows, shape), plain_order(len(shape)))
-    emit_affine(lowering, node, normalised, scale, shift)
+        width = lowering.shape(node.inputs[0])[1] // groups
+        scale, shift = (np.repeat(array, width) for array in (scale, shift))
+    normalise_groups(lowering, node, groups, float(node.attrs.get("epsilon", 1e-5)), scale, shift)
     return True
+
+
+def lower_recognised_groups(lowering: Lowering, node: Node) -> bool:
+    """An InstanceNorm over groups of channels that stands for several ONNX nodes: inputs x, scale [C], shift [C]."""
+    constants = [lowering.constants[name] for name in node.inputs[1:]]
+    normalise_groups(lowering, node, node.attrs["groups"], node.attrs["epsilon"], *constants)
+    return True
+
+
+def normalise_groups(
+    lowering: Lowering, node: Node, groups: int, epsilon: float, scale: np.ndarray, shift: np.ndarray
+) -> None:
+    x = node.inputs[0]
+    if lowering.shape(x)[1] < FEW_CHANNELS and is_plain(lowering.home(x)):
+        normalise_rows(lowering, node, groups, epsilon, scale, shift)
+        return
+    names = [
+        lowering.graph.add_constant(f"{node.outputs[0]}:{role}", np.ascontiguousarray(array, np.float32))
+        for role, array in (("scale", scale), ("shift", shift))
+    ]
+    emit_instance_norm(lowering, node, *names, groups, epsilon)
 
 
 def lower_lrn(lowering: Lowering, node: Node) -> bool:

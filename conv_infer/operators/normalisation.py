@@ -31,6 +31,25 @@ def batch_normalization(node: Node, shapes: list, constants: list) -> list:
     return [x] + [expected] * (len(node.outputs) - 1)
 
 
+def evaluate_batch_normalization(node: Node, arrays: list) -> list | None:
+    """BatchNormalization of constants, in training mode (opset 14) by their own statistics: so exporters leave weights
+    that are standardised before use. None where an older operator set's training is asked for."""
+    if (any(node.outputs[1:]) and node.version < 14) or not integer(node, "spatial", 1):
+        return None
+    x, scale, shift, *given = (array.astype(np.float64) for array in arrays)
+    others = tuple(axis for axis in range(x.ndim) if axis != 1)
+    mean, variance = (x.mean(others), x.var(others)) if integer(node, "training_mode", 0) else given
+    factor = scale / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
+    along = (-1, *[1] * (x.ndim - 2))
+    result = (x - mean.reshape(along)) * factor.reshape(along) + shift.reshape(along)
+    momentum = node.attrs.get("momentum", 0.9)
+    running = [
+        (before * momentum + now * (1 - momentum)).astype(arrays[3].dtype)
+        for before, now in zip(given, (mean, variance), strict=True)
+    ]
+    return [result.astype(arrays[0].dtype), *running][: len(node.outputs)]
+
+
 def instance_normalization(node: Node, shapes: list, constants: list) -> list:
     """InstanceNormalization-6/22: scale and bias [C]."""
     x = shapes[0]

@@ -245,8 +245,10 @@ class _Walk:
         return bool(before and after) and before[-1] == after[-1] and self.unary(node)
 
     def per_channel(self, node: Node) -> bool:
-        """Affine, InstanceNorm: constants with one number per channel."""
+        """Affine, InstanceNorm (of single channels or all): constants with one number per channel."""
         if any(name not in self.graph.constants for name in node.inputs[1:]):
+            return False
+        if node.attrs.get("groups", 1) not in (1, self.width(node.inputs[0])):
             return False
         physical, order = self.settle(node.inputs[0])
         others = list(node.inputs[1:])

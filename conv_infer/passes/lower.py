@@ -6,13 +6,14 @@ from ..graph import INTERNAL, Graph, TensorType
 from ..layout import Lowering
 from ..operators import OPERATORS
 from ..operators.lower_activation import lower_recognised
-from ..operators.lower_normalise import lower_recognised_normalisation
+from ..operators.lower_normalise import lower_recognised_groups, lower_recognised_normalisation
 from ..operators.lower_quantised import QUANTISED
 from ..operators.lower_shape import lower_cast
 
 # Planned operators that earlier passes made on the ONNX layout
 _RECOGNISED = {
     "Activation": lower_recognised,
+    "InstanceNorm": lower_recognised_groups,
     "LayerNorm": lower_recognised_normalisation,
     "Cast": lower_cast,
     **QUANTISED,

@@ -1,8 +1,9 @@
-"""Recognises (x - mean) / sqrt(variance + epsilon) spelt out in nodes: LayerNormalization, InstanceNormalization.
+"""Recognises normalisations spelt out in nodes.
 
-The result is a planned LayerNorm without scale and shift, which lists the axes of the ONNX layout that it normalises
-over; what multiplies and adds afterwards is folded into it later. Nodes in between may have readers inside the pattern
-only.
+(x - mean) / sqrt(variance + epsilon) becomes a planned LayerNorm without scale and shift, which lists the axes of the
+ONNX layout that it normalises over. InstanceNormalization of channels that a Reshape joined into groups, and a Reshape
+back, become a planned InstanceNorm of groups. What multiplies and adds afterwards is folded into it later. Nodes in
+between may have readers inside the pattern only.
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ from ..operators.checks import normalise_axes
 
 
 def recognise_normalisation(graph: Graph) -> Graph:
-    if not any(node.op == "Sqrt" for node in graph.nodes):
+    if not any(node.op in ("Sqrt", "InstanceNormalization") for node in graph.nodes):
         return graph
     producers, uses = graph.producers(), graph.use_counts()
+    graph = graph.with_nodes(list(graph.nodes))  # to which constants may be added
     nodes = []
     changed = False
     for node in graph.nodes:
+        if node.op == "Reshape" and node.domain == ONNX:
+            grouped = _match_groups(graph, producers, uses, node)
+            changed |= grouped is not None
+            nodes.append(grouped or node)
+            continue
         found = _match(graph, producers, uses, node) if node.op in ("Div", "Mul") and node.domain == ONNX else None
         if found is None:
             nodes.append(node)
@@ -60,6 +67,30 @@ def _match(graph: Graph, producers, uses, node: Node) -> tuple[str, tuple[int, .
             if square is not None and square[1] == axes and _is_square(graph, producers, square[0], centred):
                 return x, axes, float(epsilon.reshape(-1)[0])
     return None
+
+
+def _match_groups(graph: Graph, producers, uses, node: Node) -> Node | None:
+    """The InstanceNorm of groups where the node gives what was normalised x's shape again."""
+    norm = producers.get(node.inputs[0])
+    if norm is None or norm.op != "InstanceNormalization" or norm.domain != ONNX or uses[node.inputs[0]] != 1:
+        return None
+    before = producers.get(norm.inputs[0])
+    if before is None or before.op != "Reshape" or before.domain != ONNX:
+        return None
+    x = before.inputs[0]
+    joined, given, back = (graph.types[name] for name in (norm.inputs[0], x, node.outputs[0]))
+    if not given.is_static or given.dtype != np.float32 or back != given or len(given.shape) < 3:
+        return None
+    channels, groups = given.shape[1], joined.shape[1]
+    values = [graph.constants.get(name) for name in norm.inputs[1:]]
+    if joined.shape[0] != given.shape[0] or channels % max(groups, 1) or any(array is None for array in values):
+        return None
+    names = [
+        graph.add_constant(f"{node.outputs[0]}:{role}", np.repeat(array, channels // groups))  # type: ignore[arg-type]
+        for role, array in zip(("scale", "shift"), values, strict=True)
+    ]
+    attrs = {"groups": groups, "epsilon": float(norm.attrs.get("epsilon", 1e-5))}
+    return Node("InstanceNorm", [x, *names], node.outputs, attrs, name=norm.name, domain=INTERNAL)
 
 
 def _is_reciprocal(producers, name: str) -> bool:

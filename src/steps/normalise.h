@@ -28,13 +28,14 @@ typedef struct {
 
 ci_status ci_add_normalise(ci_program *program, const ci_normalise *normalise);
 
-/* Instance normalisation: mean 0 and variance 1 over the spatial axes of each channel of each image, then
- * scale and shift per channel. Shapes are [images, spatial..., channels]; channels are neighbours in x and y.
- */
+/* Instance and group normalisation: mean 0 and variance 1 over the spatial axes and the channels of each
+ * group of each image, then scale and shift per channel. Shapes are [images, spatial..., channels]; channels
+ * are neighbours in x and y. */
 typedef struct {
     int32_t rank; /* at least 2 */
     int64_t shape[CI_MAX_RANK];
     ci_view y, x;        /* y may be x */
+    int64_t groups;      /* of equally many channels; as many as channels: instance normalisation */
     ci_ref scale, shift; /* [channels] */
     float epsilon;
     int32_t threads;
