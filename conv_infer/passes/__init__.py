@@ -21,6 +21,7 @@ from .sink_reshapes import sink_reshapes
 from .split_transposed import split_transposed
 from .store_unsigned import store_unsigned
 from .tidy import tidy
+from .trim_windows import trim_windows
 from .widen_float16 import widen_float16
 
 PASSES = (
@@ -40,6 +41,7 @@ PASSES = (
     fuse_activations,
     split_transposed,
     fold_padding,
+    trim_windows,
     fuse_residuals,
     store_unsigned,
     tidy,
