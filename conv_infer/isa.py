@@ -23,13 +23,24 @@ def _limit() -> str | None:
     if not wanted:
         return None
     if wanted not in _core.isa_names():
-        known = ", ".join(_core.isa_names())
-        warnings.warn(f"{VARIABLE}={wanted}: there is no such instruction set, ignored; known: {known}", stacklevel=2)
+        _warn_once(
+            f"{VARIABLE}={wanted}: there is no such instruction set, ignored; known: " + ", ".join(_core.isa_names())
+        )
         return None
     if wanted not in _core.isa_allowed():
         best = _core.isa_allowed(wanted)[-1]
-        warnings.warn(f"{VARIABLE}={wanted}: not available on this machine, using {best}", stacklevel=2)
+        _warn_once(f"{VARIABLE}={wanted}: not available on this machine, using {best}")
     return wanted
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(message: str) -> None:
+    """The variable is read for every session, but does not change."""
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, stacklevel=4)
 
 
 def describe() -> dict[str, object]:

@@ -43,22 +43,52 @@ def _physical_cores(processors: set[int]) -> set[str]:
     """One name for each core that owns some of the processors; a core may show as two processors."""
     cores = set()
     for processor in processors:
-        try:
-            with open(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list") as file:
-                cores.add(file.read().strip())
-        except OSError:
-            cores.add(str(processor))
+        siblings = _text_of(f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list").strip()
+        cores.add(siblings or str(processor))
     return cores
 
 
+NO_QUOTA = 1 << 16
+
+
 def _quota() -> int:
-    """Whole processors that the control group grants; a large number where it sets no limit."""
+    """Whole processors that the control groups grant, the outer ones too; NO_QUOTA where they set no limit."""
+    return min((_quota_of(folder) for folder in _control_groups()), default=NO_QUOTA)
+
+
+def _control_groups() -> list[str]:
+    """The folders of this process's groups for processor time and of those around them, in version 1 and 2.
+
+    A container may see its group as the outermost one whatever the name says, so that one is always among them.
+    """
+    folders = ["/sys/fs/cgroup", "/sys/fs/cgroup/cpu"]
+    for line in _text_of("/proc/self/cgroup").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = "/sys/fs/cgroup/cpu" if controllers else "/sys/fs/cgroup"
+        parts = [part for part in group.split("/") if part]
+        folders += [f"{mount}/{'/'.join(parts[:depth])}" for depth in range(1, len(parts) + 1) if ".." not in parts]
+    return folders
+
+
+def _quota_of(folder: str) -> int:
+    limit = _text_of(f"{folder}/cpu.max")  # version 2: microseconds of each period, and the period
+    if not limit:
+        limit = f"{_text_of(f'{folder}/cpu.cfs_quota_us')} {_text_of(f'{folder}/cpu.cfs_period_us')}"
+    numbers = limit.split()
+    if len(numbers) != 2 or not all(number.isdigit() for number in numbers) or int(numbers[1]) == 0:
+        return NO_QUOTA  # "max", or -1 in version 1
+    return max(1, int(numbers[0]) // int(numbers[1]))
+
+
+def _text_of(path: str) -> str:
     try:
-        with open("/sys/fs/cgroup/cpu.max") as file:
-            quota, period = file.read().split()
+        with open(path) as file:
+            return file.read()
     except (OSError, ValueError):
-        return 1 << 16
-    return 1 << 16 if quota == "max" else max(1, int(quota) // int(period))
+        return ""
 
 
 # A team of threads does not survive fork: the child would wait forever for threads that it has not got.

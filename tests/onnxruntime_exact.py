@@ -31,6 +31,8 @@ def session(model: onnx.ModelProto, fused: bool = True) -> onnxruntime.Inference
 
 def skip_where_signed_sums_saturate() -> None:
     """For networks of int8 activations, which the option for exact sums does not serve."""
+    if onnxruntime.__version__ == "stored":
+        return  # by another machine, which stored nothing if it saturated
     present = conv_infer.cpu()["present"]
     if not {"avxvnni", "avx512vnni", "dotprod"} & set(present):
         pytest.skip("onnxruntime's sums of int8 saturate on this CPU")

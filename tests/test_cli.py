@@ -2,15 +2,14 @@
 
 import io
 import json
-import os
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from fresh_process import environment
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -63,9 +62,8 @@ def open_size(tmp_path):
 
 def run_process(*arguments: str, **options) -> subprocess.CompletedProcess:
     """`python -m conv_infer` in a process of its own, away from the project's folder."""
-    environment = os.environ | {"PYTHONPATH": str(Path(conv_infer.__file__).parents[1])}
     command = [sys.executable, "-m", "conv_infer", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, **options)
+    return subprocess.run(command, capture_output=True, text=True, env=environment(), check=False, **options)
 
 
 def fails(capsys, *arguments: str) -> str:
@@ -348,13 +346,12 @@ def test_an_interrupt_ends_quietly(capsys, monkeypatch, digits):
 
 
 def test_a_reader_that_leaves_is_no_error(digits, tmp_path):
-    environment = os.environ | {"PYTHONPATH": str(Path(conv_infer.__file__).parents[1])}
     process = subprocess.Popen(
         [sys.executable, "-m", "conv_infer", "inspect", digits],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=tmp_path,
-        env=environment,
+        env=environment(),
     )
     process.stdout.close()
     assert process.stderr.read() == b""

@@ -1,12 +1,12 @@
 """Single nodes through onnx.reference: onnx's own test cases, control flow, versions, and what is refused."""
 
-import os
 import subprocess
 import sys
 import warnings
 
 import numpy as np
 import pytest
+from fresh_process import environment
 from onnx import TensorProto, helper, numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
@@ -204,5 +204,4 @@ def test_importing_a_model_does_not_import_onnx(root):
         f"read_model({str(next(iter(sorted((root / 'models').glob('*.onnx')))))!r})\n"
         "sys.exit('onnx' in sys.modules)"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}  # the conv_infer that is tested
-    subprocess.run([sys.executable, "-P", "-c", code], check=True, env=environment)
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, env=environment())

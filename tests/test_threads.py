@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 import pytest
+from fresh_process import environment
 
 import conv_infer
 from conv_infer import threads
@@ -18,11 +19,10 @@ def no_wishes(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
 
 
-def machine(monkeypatch, allowed, siblings=None, quota=None):
-    """Pretends to be a machine: processors that the process may use, their siblings, cpu.max."""
+def machine(monkeypatch, allowed, siblings=None, groups=None):
+    """Pretends to be a machine: processors that the process may use, their siblings, files of control groups."""
     files = {f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list": text for cpu, text in siblings or []}
-    if quota is not None:
-        files["/sys/fs/cgroup/cpu.max"] = quota
+    files |= groups or {}
 
     def pretended(path, *arguments, **options):
         if path not in files:
@@ -37,21 +37,73 @@ PAIRS = [(0, "0,4\n"), (1, "1,5\n"), (2, "2,6\n"), (3, "3,7\n"), (4, "0,4\n"), (
 
 
 @pytest.mark.parametrize(
-    ("allowed", "siblings", "quota", "expected"),
+    ("allowed", "siblings", "expected"),
     [
-        (range(8), PAIRS, "max 100000\n", 4),  # two threads a core
-        ([0, 4], PAIRS, "max 100000\n", 1),  # both of one core
-        ([0, 1, 5], PAIRS, None, 2),
-        (range(8), PAIRS, "200000 100000\n", 2),  # a container of two processors
-        (range(8), PAIRS, "50000 100000\n", 1),  # of a half
-        (range(8), PAIRS, "350000 100000\n", 3),
-        (range(8), PAIRS, "nonsense\n", 4),
-        (range(3), None, None, 3),  # topology unknown
+        (range(8), PAIRS, 4),  # two threads a core
+        ([0, 4], PAIRS, 1),  # both of one core
+        ([0, 1, 5], PAIRS, 2),
+        (range(3), None, 3),  # topology unknown
     ],
 )
-def test_as_many_as_physical_cores_that_may_be_used(monkeypatch, allowed, siblings, quota, expected):
-    machine(monkeypatch, allowed, siblings, quota)
+def test_as_many_as_physical_cores_that_may_be_used(monkeypatch, allowed, siblings, expected):
+    machine(monkeypatch, allowed, siblings)
     assert threads.default_threads() == expected
+
+
+GROUPS = "/sys/fs/cgroup"
+SERVICE = {"/proc/self/cgroup": "0::/system.slice/camera.service\n"}
+OLD = {"/proc/self/cgroup": "4:memory:/\n2:cpu,cpuacct:/docker/1bd1\n0::/user\n"}
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        ({f"{GROUPS}/cpu.max": "max 100000\n"}, 4),
+        ({f"{GROUPS}/cpu.max": "200000 100000\n"}, 2),  # a container of two processors
+        ({f"{GROUPS}/cpu.max": "50000 100000\n"}, 1),  # of a half
+        ({f"{GROUPS}/cpu.max": "350000 100000\n"}, 3),
+        ({f"{GROUPS}/cpu.max": "nonsense\n"}, 4),
+        ({f"{GROUPS}/cpu.max": "100000 0\n"}, 4),
+        (SERVICE, 4),
+        ({**SERVICE, f"{GROUPS}/system.slice/camera.service/cpu.max": "200000 100000\n"}, 2),  # CPUQuota=200%
+        (
+            {
+                **SERVICE,
+                f"{GROUPS}/system.slice/camera.service/cpu.max": "max 100000\n",
+                f"{GROUPS}/system.slice/cpu.max": "100000 100000\n",
+            },
+            1,
+        ),
+        ({**OLD, f"{GROUPS}/cpu/cpu.cfs_quota_us": "-1\n", f"{GROUPS}/cpu/cpu.cfs_period_us": "100000\n"}, 4),
+        ({**OLD, f"{GROUPS}/cpu/cpu.cfs_quota_us": "300000\n", f"{GROUPS}/cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        (
+            {
+                **OLD,
+                f"{GROUPS}/cpu/docker/1bd1/cpu.cfs_quota_us": "250000\n",
+                f"{GROUPS}/cpu/docker/1bd1/cpu.cfs_period_us": "100000\n",
+            },
+            2,
+        ),
+        ({**OLD, f"{GROUPS}/cpu/cpu.cfs_quota_us": "100000\n"}, 4),  # without its period
+        ({"/proc/self/cgroup": "0::/../other\n", f"{GROUPS}/../other/cpu.max": "100000 100000\n"}, 4),
+    ],
+)
+def test_as_many_as_the_control_groups_grant(monkeypatch, groups, expected):
+    """Versions 2 and 1, in containers and in services."""
+    machine(monkeypatch, range(8), PAIRS, groups)
+    assert threads.default_threads() == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to processors")
+def test_a_process_bound_to_one_processor_runs_on_one_thread():
+    code = """
+    import os
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    import conv_infer
+    from models import zoo
+    print(conv_infer.load(zoo.build("shufflenet_v1_g3_x0.25", size=224).SerializeToString()).threads)
+    """
+    assert run_python(code) == "1"
 
 
 @pytest.mark.parametrize(("wish", "expected"), [("3", 3), ("2,4", 2), (" 5 ", 5), ("0", 4), ("many", 4), ("", 4)])
@@ -77,13 +129,13 @@ def test_threads_follow_the_size_of_the_network(monkeypatch, root):
     assert conv_infer.load(model, threads=3).threads == 3
 
 
-def run_python(code: str, **environment: str) -> str:
+def run_python(code: str, **changes: str) -> str:
     """The output of a fresh interpreter, which must end well."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("GOMP_", "OMP_"))}
-    paths = os.pathsep.join(entry for entry in sys.path if entry)
+    inherited = environment()
+    variables = {name: value for name, value in inherited.items() if not name.startswith(("GOMP_", "OMP_"))} | changes
     done = subprocess.run(
         [sys.executable, "-P", "-c", textwrap.dedent(code)],
-        env={**variables, "PYTHONPATH": paths, **environment},
+        env=variables,
         capture_output=True,
         text=True,
         timeout=120,

@@ -24,9 +24,9 @@ def digest_of_model(model: bytes | str | os.PathLike) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def path_of(model: str, level: str, feeds: dict[str, np.ndarray]) -> Path:
-    """Where the outputs are for a model (its digest), a level of optimisation and inputs."""
-    key = hashlib.sha256(f"{model} {level}".encode())
+def path_of(model: str, level: str, names: list[str] | None, feeds: dict[str, np.ndarray]) -> Path:
+    """Where the outputs are for a model (its digest), a level of optimisation, names of outputs and inputs."""
+    key = hashlib.sha256(f"{model} {level} {names}".encode())
     for name in sorted(feeds):
         array = np.asarray(feeds[name])
         key.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -34,8 +34,8 @@ def path_of(model: str, level: str, feeds: dict[str, np.ndarray]) -> Path:
     return folder() / f"{key.hexdigest()[:32]}.npz"
 
 
-def outputs_path(model: str) -> Path:
-    """Where the names, types and shapes of a model's outputs are."""
+def description_path(model: str) -> Path:
+    """Where the names, types and shapes of a model's inputs and outputs are, or why it was refused."""
     return folder() / f"{model[:32]}.json"
 
 
@@ -47,16 +47,28 @@ def pytest_configure(config: object) -> None:
 
     class Recording(real):
         def __init__(self, model: object, sess_options: object = None, **options: object) -> None:
-            super().__init__(model, sess_options, **options)
             self._digest = digest_of_model(model)
+            try:
+                super().__init__(model, sess_options, **options)
+            except Exception as error:  # onnxruntime raises a dozen types
+                description_path(self._digest).write_text(json.dumps({"refused": str(error)}))
+                raise
             self._level = str(getattr(sess_options, "graph_optimization_level", "default")).rpartition(".")[2]
-            described = [(output.name, output.type, output.shape) for output in self.get_outputs()]
-            outputs_path(self._digest).write_text(json.dumps(described))
+            described = {
+                kind: [(entry.name, entry.type, entry.shape) for entry in entries]
+                for kind, entries in (("inputs", self.get_inputs()), ("outputs", self.get_outputs()))
+            }
+            description_path(self._digest).write_text(json.dumps(described))
 
         def run(self, names: list[str] | None, feeds: dict[str, np.ndarray], *options: object) -> list[np.ndarray]:
-            outputs = super().run(names, feeds, *options)
-            if names is None and all(isinstance(output, np.ndarray) for output in outputs):
-                np.savez(path_of(self._digest, self._level, feeds), *outputs)
+            path = path_of(self._digest, self._level, names, feeds)
+            try:
+                outputs = super().run(names, feeds, *options)
+            except Exception as error:
+                path.with_suffix(".refused").write_text(str(error))
+                raise
+            if all(isinstance(output, np.ndarray) for output in outputs):
+                np.savez(path, *outputs)
             return outputs
 
     onnxruntime.InferenceSession = Recording

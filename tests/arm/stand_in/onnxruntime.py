@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from stored_results import digest_of_model, outputs_path, path_of
+from stored_results import description_path, digest_of_model, path_of
 
 __version__ = "stored"
 
@@ -25,7 +25,13 @@ class SessionOptions:
         pass
 
 
-class Output:
+class Refused(Exception):
+    """onnxruntime refused the model, or its inputs."""
+
+
+class Entry:
+    """An input or an output."""
+
     def __init__(self, name: str, type: str, shape: list[int | str | None]) -> None:
         self.name, self.type, self.shape = name, type, shape
 
@@ -35,16 +41,25 @@ class InferenceSession:
         self._digest = digest_of_model(model)
         level = getattr(sess_options, "graph_optimization_level", GraphOptimizationLevel.ORT_ENABLE_ALL)
         self._level = level.name if sess_options is not None else "default"
-
-    def get_outputs(self) -> list[Output]:
-        path = outputs_path(self._digest)
+        path = description_path(self._digest)
         if not path.exists():
             pytest.skip("nothing of onnxruntime's is stored for this model")
-        return [Output(*described) for described in json.loads(path.read_text())]
+        self._described = json.loads(path.read_text())
+        if "refused" in self._described:
+            raise Refused(self._described["refused"])
+
+    def get_inputs(self) -> list[Entry]:
+        return [Entry(*described) for described in self._described["inputs"]]
+
+    def get_outputs(self) -> list[Entry]:
+        return [Entry(*described) for described in self._described["outputs"]]
 
     def run(self, names: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-        path = path_of(self._digest, self._level, feeds)
-        if names is not None or not path.exists():
+        path = path_of(self._digest, self._level, names, feeds)
+        refused = path.with_suffix(".refused")
+        if refused.exists():
+            raise Refused(refused.read_text())
+        if not path.exists():
             pytest.skip("no result of onnxruntime is stored for this model and these inputs")
         with np.load(path) as arrays:
             return list(arrays.values())
