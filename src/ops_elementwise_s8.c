@@ -14,13 +14,6 @@ static int output_range(int32_t offset, int32_t minimum, int32_t maximum) {
     return offset >= -128 && offset <= 127 && minimum >= -128 && maximum <= 127 && minimum <= maximum;
 }
 
-/* Requantised, moved and clamped. */
-static int8_t finish(int32_t value, int32_t multiplier, int32_t shift, int32_t offset, int32_t minimum,
-                     int32_t maximum) {
-    const int64_t moved = (int64_t)ci_multiply_by_quantised(value, multiplier, shift) + offset;
-    return (int8_t)(moved < minimum ? minimum : moved > maximum ? maximum : moved);
-}
-
 ci_status ci_elementwise_add_s8(const ci_elementwise_add_s8_args *a) {
     if (!a->input1 || !a->input2 || !a->output || a->size < 1 || !byte_offset(a->input1_offset) ||
         !byte_offset(a->input2_offset) || !multiplier_and_shift(a->input1_multiplier, a->input1_shift) ||
@@ -28,15 +21,17 @@ ci_status ci_elementwise_add_s8(const ci_elementwise_add_s8_args *a) {
         !multiplier_and_shift(a->output_multiplier, a->output_shift) || a->left_shift < 0 ||
         a->left_shift > 22 || !output_range(a->output_offset, a->activation_min, a->activation_max))
         return CI_ERROR_ARGUMENT;
-    const int32_t scale = 1 << a->left_shift;
-    for (int32_t i = 0; i < a->size; i++) {
-        const int32_t first = ci_multiply_by_quantised((a->input1[i] + a->input1_offset) * scale,
-                                                       a->input1_multiplier, a->input1_shift);
-        const int32_t second = ci_multiply_by_quantised((a->input2[i] + a->input2_offset) * scale,
-                                                        a->input2_multiplier, a->input2_shift);
-        const int32_t sum = (int32_t)((uint32_t)first + (uint32_t)second);
-        a->output[i] = finish(sum, a->output_multiplier, a->output_shift, a->output_offset, a->activation_min,
-                              a->activation_max);
+    const ci_elementwise_add_s8_args args = *a; /* which no store of a byte can change */
+    const int32_t scale = 1 << args.left_shift;
+    for (int32_t i = 0; i < args.size; i++) {
+        const int32_t first = ci_multiply_by_quantised((args.input1[i] + args.input1_offset) * scale,
+                                                       args.input1_multiplier, args.input1_shift);
+        const int32_t second = ci_multiply_by_quantised((args.input2[i] + args.input2_offset) * scale,
+                                                        args.input2_multiplier, args.input2_shift);
+        const int32_t sum = ci_multiply_by_quantised((int32_t)((uint32_t)first + (uint32_t)second),
+                                                     args.output_multiplier, args.output_shift);
+        args.output[i] =
+            (int8_t)ci_move_and_clamp(sum, args.output_offset, args.activation_min, args.activation_max);
     }
     return CI_OK;
 }
@@ -46,10 +41,12 @@ ci_status ci_elementwise_mul_s8(const ci_elementwise_mul_s8_args *a) {
         !byte_offset(a->input2_offset) || !multiplier_and_shift(a->output_multiplier, a->output_shift) ||
         !output_range(a->output_offset, a->activation_min, a->activation_max))
         return CI_ERROR_ARGUMENT;
-    for (int32_t i = 0; i < a->size; i++) {
-        const int32_t product = (a->input1[i] + a->input1_offset) * (a->input2[i] + a->input2_offset);
-        a->output[i] = finish(product, a->output_multiplier, a->output_shift, a->output_offset,
-                              a->activation_min, a->activation_max);
+    const ci_elementwise_mul_s8_args args = *a;
+    for (int32_t i = 0; i < args.size; i++) {
+        const int32_t product = (args.input1[i] + args.input1_offset) * (args.input2[i] + args.input2_offset);
+        const int32_t rounded = ci_multiply_by_quantised(product, args.output_multiplier, args.output_shift);
+        args.output[i] =
+            (int8_t)ci_move_and_clamp(rounded, args.output_offset, args.activation_min, args.activation_max);
     }
     return CI_OK;
 }

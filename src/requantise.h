@@ -20,9 +20,9 @@ static inline int32_t ci_clamp_s32(int32_t x, int32_t minimum, int32_t maximum) 
     return x < minimum ? minimum : x > maximum ? maximum : x;
 }
 
-/* Shifted right as two's complement, whatever the compiler does with negative numbers. */
-static inline int64_t ci_shift_right_s64(int64_t x, int32_t count) {
-    return x < 0 ? ~(~x >> count) : x >> count;
+/* x + offset within bounds, for bounds and offsets of a byte's size: the sum itself may not fit. */
+static inline int32_t ci_move_and_clamp(int32_t x, int32_t offset, int32_t minimum, int32_t maximum) {
+    return ci_clamp_s32(x, minimum - offset, maximum - offset) + offset;
 }
 
 /* Rounds half to even; values outside of int16, which no byte needs, become its ends. */
@@ -34,15 +34,20 @@ static inline int32_t ci_round_half_even(float x) {
     return (int32_t)(shifted - to_integer);
 }
 
-/* (x * multiplier + 2^30) >> 31. */
+/* (x * multiplier + 2^30) >> 31. The result's 32 bits are the same whether the shift keeps the sign or not.
+ */
 static inline int32_t ci_doubling_high_multiply(int32_t x, int32_t multiplier) {
-    return (int32_t)ci_shift_right_s64((int64_t)x * multiplier + (1 << 30), 31);
+    return (int32_t)((uint64_t)((int64_t)x * multiplier + (1 << 30)) >> 31);
 }
 
-/* x / 2^exponent to nearest, ties away from zero. */
+/* x / 2^exponent to nearest, ties away from zero, for exponents up to 31: in 32 bits, for on small processors
+ * a variable shift of 64 costs more than all the rest. */
 static inline int32_t ci_divide_by_power_of_two(int32_t x, int32_t exponent) {
-    const int64_t half = exponent ? (int64_t)1 << (exponent - 1) : 0;
-    return (int32_t)ci_shift_right_s64(x + half - (half && x < 0), exponent);
+    const uint32_t sign = x < 0 ? UINT32_MAX : 0;
+    if (exponent == 0)
+        return x;
+    const uint32_t size = ((uint32_t)x ^ sign) - sign;
+    return (int32_t)(((((size >> (exponent - 1)) + 1) >> 1) ^ sign) - sign);
 }
 
 /* CI_REQUANTISE_MULTIPLIER, without the zero point. */
@@ -54,15 +59,12 @@ static inline int32_t ci_multiply_by_quantised(int32_t x, int32_t multiplier, in
 
 /* The output (unsigned terms) of one column's sum, before residual and flip. */
 static inline int32_t ci_requantise_sum(const ci_requantise *requantise, int32_t column, int32_t sum) {
-    int64_t rounded;
+    int32_t rounded;
     if (requantise->rule == CI_REQUANTISE_SCALE)
         rounded = ci_round_half_even((float)sum * requantise->scale[column]);
     else
         rounded = ci_multiply_by_quantised(sum, requantise->multiplier[column], requantise->shift[column]);
-    rounded += requantise->zero_point;
-    return rounded < requantise->minimum   ? requantise->minimum
-           : rounded > requantise->maximum ? requantise->maximum
-                                           : (int32_t)rounded;
+    return ci_move_and_clamp(rounded, requantise->zero_point, requantise->minimum, requantise->maximum);
 }
 
 /* `q` with the residual's byte added. */

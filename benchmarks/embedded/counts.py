@@ -25,7 +25,9 @@ class Count(NamedTuple):
 def count_layers(board: Board, layers: list[Layer], folder: Path) -> list[dict[str, Count]]:
     """The counts of each layer by form; an operator that is no dense convolution costs every form the same."""
     (folder / "layers_table.h").write_text(table_header(layers))
-    sources = [FIRMWARE / f"{name}.c" for name in ("board", "memory", "two_patch", "reusable", "depthwise", "layers")]
+    sources = [
+        FIRMWARE / f"{name}.c" for name in ("board", "memory", "output", "two_patch", "reusable", "depthwise", "layers")
+    ]
     objects = compile_objects(board, sources + core_sources(), folder)
     link(board, objects, folder / "layers.elf")
     lines = [line.split()[1:] for line in run(board, folder / "layers.elf").splitlines() if line.startswith("layer")]

@@ -73,7 +73,7 @@ def _four(shape: tuple[int, ...]) -> tuple[int, ...]:
 def run_golden(board: Board, cases: dict[str, Case], folder: Path) -> dict[str, str]:
     """For each case what each way of computing it answered: `library=1 scalar=1 two_patch=1 ...`, 1 for equal bits."""
     (folder / "golden_cases.h").write_text(golden_header(cases))
-    sources = [FIRMWARE / f"{name}.c" for name in ("board", "memory", "two_patch", "reusable", "golden")]
+    sources = [FIRMWARE / f"{name}.c" for name in ("board", "memory", "output", "two_patch", "reusable", "golden")]
     link(board, compile_objects(board, sources + core_sources(), folder), folder / "golden.elf")
     lines = (line.split(" ", 1) for line in run(board, folder / "golden.elf").splitlines() if "=" in line)
     return {name: answers.strip() for name, answers in lines}

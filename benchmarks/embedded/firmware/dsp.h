@@ -5,6 +5,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* What the compiler would call from two places, and lose the registers that its constants save. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 /* At any alignment. The compiler's own memcpy stays one instruction in a freestanding build. */
 static inline uint32_t load_word(const void *from) {
     uint32_t word;
@@ -46,6 +49,19 @@ static inline uint32_t upper_halves(uint32_t first, uint32_t second) {
 static inline int32_t multiply_pairs(int32_t sum, uint32_t a, uint32_t b) {
     int32_t result;
     __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+    return result;
+}
+
+/* The upper word of a product, rounded to nearest. */
+static inline int32_t multiply_rounded(int32_t a, int32_t b) {
+    int32_t result;
+    __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a), "r"(b));
+    return result;
+}
+
+static inline int32_t saturate_byte(int32_t x) {
+    int32_t result;
+    __asm__("ssat %0, #8, %1" : "=r"(result) : "r"(x));
     return result;
 }
 

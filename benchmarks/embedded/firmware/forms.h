@@ -4,10 +4,12 @@
 #define CI_EMBEDDED_FORMS_H
 
 #include "conv_infer/ops.h"
+#include "output.h"
 
 typedef struct {
     const ci_convolve_s8_args *conv;
-    const void *weights;     /* packed by the form's *_pack() */
+    const void *weights; /* packed by the form's *_pack() */
+    const output_rule *rules;
     int16_t *buffer;         /* *_buffer_elems() of them */
     int32_t lowers_only;     /* nothing is multiplied: what lowering costs by itself */
     int32_t multiplies_wide; /* two patches: with the reusable buffer's micro-kernel and weights */
@@ -31,12 +33,12 @@ int32_t reusable_along_x(const ci_convolve_s8_args *conv);
 void wide_pack(const ci_convolve_s8_args *conv, int32_t along_x, int16_t *weights);
 void reusable_run(form *form);
 
-/* Depthwise, multiplier 1, even channels, no more than so many pairs of taps: the same for both in whole
- * networks. `buffer` holds a padded image; weights [kernel taps rounded up to even / 2][channels][2]. */
-enum { CI_EMBEDDED_DEPTHWISE_PAIRS = 32 };
+/* Depthwise, 3x3 taps, multiplier 1, even channels: the same for both in whole networks. `buffer` holds a
+ * padded image. */
 int64_t depthwise_buffer_elems(const ci_depthwise_conv_s8_args *conv);
 int64_t depthwise_weight_bytes(const ci_depthwise_conv_s8_args *conv);
 void depthwise_pack(const ci_depthwise_conv_s8_args *conv, int16_t *weights);
-void depthwise_run(const ci_depthwise_conv_s8_args *conv, const int16_t *weights, int16_t *buffer);
+void depthwise_run(const ci_depthwise_conv_s8_args *conv, const int16_t *weights, const output_rule *rules,
+                   int16_t *buffer);
 
 #endif

@@ -111,7 +111,10 @@ static void run_form(const golden *g, int32_t is_reusable, int32_t is_wide, int8
     const int64_t image = (int64_t)args.input_height * args.input_width * args.input_channels;
     const int64_t result = (int64_t)args.output_height * args.output_width * args.output_channels;
     const int64_t elems = is_reusable ? reusable_buffer_elems(&args) : two_patch_buffer_elems(&args);
-    form form = {.conv = &args, .multiplies_wide = is_wide, .buffer = memory_take(2 * elems)};
+    output_rule *rules = memory_take((int64_t)args.output_channels * (int64_t)sizeof *rules);
+    const int32_t depth = args.filter_height * args.filter_width * args.input_channels / args.groups;
+    output_rules(&args.quantisation, args.bias, args.output_channels, args.filter, depth, depth, 1, rules);
+    form form = {.conv = &args, .rules = rules, .multiplies_wide = is_wide, .buffer = memory_take(2 * elems)};
     if (is_wide) {
         int16_t *weights = memory_take(wide_weight_bytes(&args));
         wide_pack(&args, is_reusable ? reusable_along_x(&args) : 1, weights);

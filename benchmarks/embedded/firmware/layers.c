@@ -39,8 +39,11 @@ static void run_convolution(const layer *layer) {
     const int64_t outputs = (int64_t)conv.output_height * conv.output_width * conv.output_channels;
     int8_t *expected = memory_take(outputs);
     plain_convolve(&conv, expected);
+    output_rule *rules = memory_take((int64_t)conv.output_channels * (int64_t)sizeof *rules);
+    const int32_t depth = layer->kernel_height * layer->kernel_width * layer->channels / layer->groups;
+    output_rules(&conv.quantisation, conv.bias, conv.output_channels, conv.filter, depth, depth, 1, rules);
     for (int32_t which = 0; which < FORM_COUNT; which++) {
-        form form = {.conv = &conv, .multiplies_wide = which == FORM_TWO_PATCH_WIDE};
+        form form = {.conv = &conv, .rules = rules, .multiplies_wide = which == FORM_TWO_PATCH_WIDE};
         const int32_t along_x = which == FORM_REUSABLE ? reusable_along_x(&conv) : 1;
         const int64_t elems =
             which == FORM_REUSABLE ? reusable_buffer_elems(&conv) : two_patch_buffer_elems(&conv);
@@ -107,9 +110,11 @@ static void run_depthwise(const layer *layer) {
     };
     int16_t *weights = memory_take(depthwise_weight_bytes(&depthwise));
     int16_t *buffer = memory_take(2 * depthwise_buffer_elems(&depthwise));
+    output_rule *rules = memory_take((int64_t)channels * (int64_t)sizeof *rules);
+    output_rules(&conv.quantisation, conv.bias, channels, filter, 1, taps, channels, rules);
     depthwise_pack(&depthwise, weights);
     board_clock_start();
-    depthwise_run(&depthwise, weights, buffer);
+    depthwise_run(&depthwise, weights, rules, buffer);
     const int64_t whole = board_clock_stop();
     say_other(whole, is_right(conv.output, expected, outputs));
 }

@@ -2,7 +2,6 @@
 #include "memory.h"
 
 #include "board.h"
-#include "output.h"
 
 enum { BYTES = 3 << 20 };
 
@@ -82,6 +81,20 @@ ci_convolve_s8_args memory_make_conv(const layer *layer) {
     };
 }
 
+/* The roundings one after the other, as the definition has them. */
+static int8_t plain_output(int32_t sum, int32_t multiplier, int32_t shift, const ci_quantisation_s8 *q) {
+    const uint32_t left = shift > 0 ? (uint32_t)shift : 0;
+    int64_t product = (int64_t)(int32_t)((uint32_t)sum << left) * multiplier + (1 << 30);
+    int32_t x = (int32_t)(product >> 31);
+    if (shift < 0) { /* ties away from zero: the last bit shifted out is the rounding */
+        x += x >> 31;
+        x = (x >> -shift) + ((x >> (-shift - 1)) & 1);
+    }
+    x += q->output_offset;
+    x = x < q->activation_min ? q->activation_min : x;
+    return (int8_t)(x > q->activation_max ? q->activation_max : x);
+}
+
 void plain_convolve(const ci_convolve_s8_args *conv, int8_t *output) {
     const ci_quantisation_s8 *q = &conv->quantisation;
     const int32_t channels = conv->input_channels / conv->groups,
@@ -104,6 +117,6 @@ void plain_convolve(const ci_convolve_s8_args *conv, int8_t *output) {
                         for (int32_t c = 0; c < channels; c++)
                             sum += (from[c] + q->input_offset) * weights[c];
                     }
-                *output++ = to_output(sum, q->multiplier[n], q->shift[n], q);
+                *output++ = plain_output(sum, q->multiplier[n], q->shift[n], q);
             }
 }

@@ -131,32 +131,26 @@ static int64_t fill(const plan *p, const int8_t *input, int32_t offset, int32_t 
 }
 
 /* Every row of one product times the channels of a group. */
-static void multiply(const form *form, const plan *p, int32_t group, const int16_t *a, int8_t *output) {
+ALWAYS_INLINE void multiply(const form *form, const plan *p, int32_t group, const int16_t *a, int8_t *output,
+                            int32_t takes_all) {
     const ci_convolve_s8_args *conv = form->conv;
-    const ci_quantisation_s8 *q = &conv->quantisation;
+    const ci_quantisation_s8 q = conv->quantisation; /* which no store of a byte can change */
     const int32_t rows = p->across.outputs, lda = p->across.stride * p->line, step = p->across.output_step;
     const int16_t *weights = (const int16_t *)form->weights;
     weights += (int64_t)group * ((p->columns + 1) / 2) * p->fours * 8;
     for (int32_t n = 0; n < p->columns; n += 2, weights += p->fours * 8) {
         const int32_t at = group * p->columns + n, both = n + 1 < p->columns;
-        const int32_t bias0 = conv->bias ? conv->bias[at] : 0;
-        const int32_t bias1 = conv->bias && both ? conv->bias[at + 1] : 0;
-        const int32_t multiplier0 = q->multiplier[at], multiplier1 = q->multiplier[at + both];
-        const int32_t shift0 = q->shift[at], shift1 = q->shift[at + both];
+        const output_rule *rule0 = form->rules + at, *rule1 = rule0 + both;
         int8_t *out = output + at;
         const int16_t *row = a;
         for (int32_t m = 0; m < rows; m += 2, row += 2 * lda, out += 2 * step) {
             const int32_t second = m + 1 < rows;
-            int32_t sums[4] = {bias0, bias1, 0, 0};
+            int8_t *next = second ? out + step : out;
+            int32_t sums[4] = {rule0->bias, rule1->bias, 0, 0};
             wide_tile(row, second ? row + lda : row, weights, p->fours, sums);
-            out[0] = to_output(sums[0], multiplier0, shift0, q);
+            to_outputs(sums[0], sums[2], rule0, &q, takes_all, out, next);
             if (both)
-                out[1] = to_output(sums[1], multiplier1, shift1, q);
-            if (second) {
-                out[step] = to_output(sums[2], multiplier0, shift0, q);
-                if (both)
-                    out[step + 1] = to_output(sums[3], multiplier1, shift1, q);
-            }
+                to_outputs(sums[1], sums[3], rule1, &q, takes_all, out + 1, next + 1);
         }
     }
 }
@@ -175,8 +169,11 @@ void reusable_run(form *form) {
             form->copied_elems +=
                 fill(&p, input, conv->quantisation.input_offset, o * p.along.stride - p.along.pad,
                      reuses ? p.along.taps - p.along.stride : 0, base);
-            if (!form->lowers_only)
-                multiply(form, &p, group, base, conv->output + (int64_t)o * p.along.output_step);
+            int8_t *output = conv->output + (int64_t)o * p.along.output_step;
+            if (!form->lowers_only && takes_all(&conv->quantisation))
+                multiply(form, &p, group, base, output, 1);
+            else if (!form->lowers_only)
+                multiply(form, &p, group, base, output, 0);
         }
     }
 }

@@ -42,7 +42,7 @@ void two_patch_pack(const ci_convolve_s8_args *conv, int8_t *weights) {
 }
 
 /* sums: row 0 times weights w0 and w1, row 1 likewise. */
-static inline void narrow_tile(const int16_t *a0, const int16_t *a1, const int8_t *w0, const int8_t *w1,
+ALWAYS_INLINE void narrow_tile(const int16_t *a0, const int16_t *a1, const int8_t *w0, const int8_t *w1,
                                int32_t fours, int32_t *sums) {
     int32_t s00 = sums[0], s01 = sums[1], s10 = sums[0], s11 = sums[1];
 #define FOUR                                                                                                 \
@@ -116,34 +116,25 @@ static inline void gather(const ci_convolve_s8_args *conv, const shape *s, const
     }
 }
 
-/* Two patches times all the channels of a group; the second output is not stored where there is none. */
-static void multiply(const form *form, const shape *s, int32_t group, const int16_t *patches, int8_t *out0,
-                     int8_t *out1) {
-    const ci_convolve_s8_args *conv = form->conv;
-    const ci_quantisation_s8 *q = &conv->quantisation;
+/* Two patches times all the channels of a group; where there is no second output, out1 is out0. */
+ALWAYS_INLINE void multiply(const form *form, const shape *s, int32_t group, const int16_t *patches,
+                            int8_t *out0, int8_t *out1, int32_t takes_all) {
+    const ci_quantisation_s8 q = form->conv->quantisation; /* which no store of a byte can change */
     const int32_t first = group * s->columns, stride = 4 * s->fours;
     const int64_t pairs = (int64_t)(s->columns + 1) / 2;
     const int8_t *narrow = (const int8_t *)form->weights + group * pairs * 2 * stride;
     const int16_t *wide = (const int16_t *)form->weights + group * pairs * 2 * stride;
     for (int32_t n = 0; n < s->columns; n += 2, narrow += 2 * stride, wide += 2 * stride) {
         const int32_t both = n + 1 < s->columns, at = first + n;
-        int32_t sums[4] = {0, 0, 0, 0};
-        if (conv->bias) {
-            sums[0] = conv->bias[at];
-            sums[1] = both ? conv->bias[at + 1] : 0;
-        }
+        const output_rule *rule0 = form->rules + at, *rule1 = rule0 + both;
+        int32_t sums[4] = {rule0->bias, rule1->bias, 0, 0};
         if (form->multiplies_wide)
             wide_tile(patches, patches + stride, wide, s->fours, sums);
         else
             narrow_tile(patches, patches + stride, narrow, narrow + stride, s->fours, sums);
-        out0[at] = to_output(sums[0], q->multiplier[at], q->shift[at], q);
-        if (out1)
-            out1[at] = to_output(sums[2], q->multiplier[at], q->shift[at], q);
-        if (both) {
-            out0[at + 1] = to_output(sums[1], q->multiplier[at + 1], q->shift[at + 1], q);
-            if (out1)
-                out1[at + 1] = to_output(sums[3], q->multiplier[at + 1], q->shift[at + 1], q);
-        }
+        to_outputs(sums[0], sums[2], rule0, &q, takes_all, out0 + at, out1 + at);
+        if (both)
+            to_outputs(sums[1], sums[3], rule1, &q, takes_all, out0 + at + 1, out1 + at + 1);
     }
 }
 
@@ -167,9 +158,11 @@ void two_patch_run(form *form) {
                     y++;
                 }
             }
-            if (!form->lowers_only)
-                multiply(form, &s, group, form->buffer, out,
-                         patches == 2 ? out + conv->output_channels : NULL);
+            int8_t *next = patches == 2 ? out + conv->output_channels : out;
+            if (!form->lowers_only && takes_all(&conv->quantisation))
+                multiply(form, &s, group, form->buffer, out, next, 1);
+            else if (!form->lowers_only)
+                multiply(form, &s, group, form->buffer, out, next, 0);
         }
     }
 }

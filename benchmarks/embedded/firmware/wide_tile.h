@@ -2,7 +2,7 @@
 #ifndef CI_EMBEDDED_WIDE_TILE_H
 #define CI_EMBEDDED_WIDE_TILE_H
 
-#include <stdint.h>
+#include "dsp.h"
 
 /* Weights: [fours][n0 k0 k1 | n1 k0 k1 | n0 k2 k3 | n1 k2 k3]. One load of several registers fetches four
  * words of weights, one of two registers four elements of a row where rows are aligned to words; elsewhere
@@ -32,7 +32,7 @@
                      : "r4", "r5", "r6", "r8", "r9", "r10", "cc", "memory")
 
 /* sums: s00, s01 of row 0, s10, s11 of row 1. */
-static inline void wide_tile(const int16_t *a0, const int16_t *a1, const int16_t *b, int32_t fours,
+ALWAYS_INLINE void wide_tile(const int16_t *a0, const int16_t *a1, const int16_t *b, int32_t fours,
                              int32_t *sums) {
     int32_t s00 = sums[0], s01 = sums[1], s10 = sums[0], s11 = sums[1];
     if ((((uintptr_t)a0 | (uintptr_t)a1) & 2) == 0)
