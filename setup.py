@@ -4,7 +4,7 @@ Baseline flags everywhere, an instruction set only for the files that carry its 
 
 What the compiler can do is probed, never assumed. Environment: CONV_INFER_WERROR=1 makes warnings errors,
 CONV_INFER_SANITIZE=1 builds with AddressSanitizer and UBSan, CONV_INFER_OPENMP=0 builds without OpenMP,
-CONV_INFER_LIMITED_API=0 builds for the running Python only.
+CONV_INFER_LIMITED_API=0 builds for the running Python only, CONV_INFER_SYMBOLS=1 keeps the names of functions.
 """
 
 import os
@@ -66,7 +66,8 @@ class BuildExtension(build_ext):
     def build_extension(self, ext: Extension) -> None:
         self.is_msvc = self.compiler.compiler_type == "msvc"
         flags = self.baseline_flags()
-        link_flags = [] if self.is_msvc else (["-Wl,-s"] if sys.platform.startswith("linux") else [])
+        strips = sys.platform.startswith("linux") and not enabled("CONV_INFER_SYMBOLS", False)
+        link_flags = ["-Wl,-s"] if strips and not self.is_msvc else []
         macros = list(ext.define_macros)
         if enabled("CONV_INFER_SANITIZE", False):
             sanitize = [

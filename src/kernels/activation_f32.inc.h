@@ -6,18 +6,29 @@
 #ifndef CONV_INFER_KERNELS_ACTIVATION_F32_INC_H
 #define CONV_INFER_KERNELS_ACTIVATION_F32_INC_H
 
+#include <math.h>
+
+/* Bounds that are numbers: where an instruction set has nothing better for those, as it is for any. */
+#ifndef vf_at_least
+#    define vf_at_least(x, bound) vf_max(x, bound)
+#    define vf_at_most(x, bound) vf_min(x, bound)
+#endif
+
 typedef struct {
-    int32_t kind; /* at most CI_ACTIVATION_LAST_FUSED */
-    vf alpha, beta;
+    int32_t kind;   /* at most CI_ACTIVATION_LAST_FUSED */
+    vf alpha, beta; /* of a clamp: numbers; NaN bounds nothing */
 } vf_activation;
 
 CI_INLINE vf_activation vf_activation_of(const ci_activation *activation) {
-    const vf_activation result = {activation->kind, vf_set1(activation->alpha), vf_set1(activation->beta)};
+    const int clamps = activation->kind == CI_ACTIVATION_CLAMP;
+    const float lowest = clamps && isnan(activation->alpha) ? -INFINITY : activation->alpha;
+    const float highest = clamps && isnan(activation->beta) ? INFINITY : activation->beta;
+    const vf_activation result = {activation->kind, vf_set1(lowest), vf_set1(highest)};
     return result;
 }
 
 CI_INLINE vf vf_clamp(vf x, vf lowest, vf highest) {
-    return vf_min(vf_max(x, lowest), highest);
+    return vf_at_most(vf_at_least(x, lowest), highest);
 }
 
 CI_INLINE vf vf_leaky_relu(vf x, vf slope) {

@@ -40,54 +40,81 @@ CI_INLINE void depthwise_finish(const ci_depthwise_f32_args *args, const vf_acti
     }
 }
 
-CI_INLINE void depthwise_slide_rows(const ci_depthwise_f32_args *args, const vf_activation *activation,
-                                    const vf weights[9], vf bias, int32_t y, int32_t c, const int rows) {
-    const float *input = args->input + y * args->input_row + c;
-    const int64_t row = args->input_row, pixel = args->input_pixel;
-    vf left[4], middle[4], right[4];
+/* What the rows of a block that slides share. */
+typedef struct {
+    vf weights[9], bias;
+} depthwise_taps;
+
+/* One column of `rows` output pixels, whose window has the columns left, middle, and right, which is loaded
+ * here.
+ */
+CI_INLINE void depthwise_slide_column(const ci_depthwise_f32_args *args, const vf_activation *activation,
+                                      const depthwise_taps *taps, const float *input, const vf left[4],
+                                      const vf middle[4], vf right[4], int32_t y, int32_t x, int32_t c,
+                                      const int rows, const int is_plain) {
     CI_UNROLL
-    for (int i = 0; i < rows + 2; i++) {
-        left[i] = vf_load(input + i * row);
-        middle[i] = vf_load(input + i * row + pixel);
-    }
-    input += 2 * pixel;
-    for (int32_t x = 0; x < args->width; x++, input += pixel) {
+    for (int i = 0; i < rows + 2; i++)
+        right[i] = vf_load(input + i * args->input_row);
+    CI_UNROLL
+    for (int r = 0; r < rows; r++) {
+        /* Two sums: one chain of nine would wait for itself. */
+        vf sum = taps->bias, other = vf_mul(middle[r], taps->weights[1]);
         CI_UNROLL
-        for (int i = 0; i < rows + 2; i++)
-            right[i] = vf_load(input + i * row);
-        CI_UNROLL
-        for (int r = 0; r < rows; r++) {
-            /* Two sums: one chain of nine would wait for itself. */
-            vf sum = bias, other = vf_mul(middle[r], weights[1]);
-            CI_UNROLL
-            for (int i = 0; i < 3; i++) {
-                sum = vf_fma(left[r + i], weights[3 * i], sum);
-                if (i > 0)
-                    other = vf_fma(middle[r + i], weights[3 * i + 1], other);
-                other = vf_fma(right[r + i], weights[3 * i + 2], other);
-            }
-            sum = vf_add(sum, other);
+        for (int i = 0; i < 3; i++) {
+            sum = vf_fma(left[r + i], taps->weights[3 * i], sum);
+            if (i > 0)
+                other = vf_fma(middle[r + i], taps->weights[3 * i + 1], other);
+            other = vf_fma(right[r + i], taps->weights[3 * i + 2], other);
+        }
+        sum = vf_add(sum, other);
+        if (is_plain)
+            vf_store(args->output + (y + r) * args->output_row + x * args->output_pixel + c,
+                     vf_clamp(sum, activation->alpha, activation->beta));
+        else
             depthwise_finish(args, activation, &sum, 1, y + r, x, c, VF_LANES);
-        }
-        CI_UNROLL
-        for (int i = 0; i < rows + 2; i++) {
-            left[i] = middle[i];
-            middle[i] = right[i];
-        }
     }
 }
 
+CI_INLINE void depthwise_slide_rows(const ci_depthwise_f32_args *args, const vf_activation *activation,
+                                    const depthwise_taps *taps, int32_t y, int32_t c, const int rows,
+                                    const int is_plain) {
+    const float *input = args->input + y * args->input_row + c;
+    const int64_t pixel = args->input_pixel;
+    vf column[3][4];
+    CI_UNROLL
+    for (int i = 0; i < rows + 2; i++) {
+        column[0][i] = vf_load(input + i * args->input_row);
+        column[1][i] = vf_load(input + i * args->input_row + pixel);
+    }
+    input += 2 * pixel;
+    int32_t x = 0;
+    for (; x + 3 <= args->width; x += 3, input += 3 * pixel) {
+        CI_UNROLL
+        for (int k = 0; k < 3; k++)
+            depthwise_slide_column(args, activation, taps, input + k * pixel, column[k], column[(k + 1) % 3],
+                                   column[(k + 2) % 3], y, x + k, c, rows, is_plain);
+    }
+    if (x < args->width) {
+        depthwise_slide_column(args, activation, taps, input, column[0], column[1], column[2], y, x, c, rows,
+                               is_plain);
+        x++;
+    }
+    if (x < args->width)
+        depthwise_slide_column(args, activation, taps, input + pixel, column[1], column[2], column[0], y, x,
+                               c, rows, is_plain);
+}
+
 CI_INLINE void depthwise_slide(const ci_depthwise_f32_args *args, const vf_activation *activation, int32_t y,
-                               int32_t end, int32_t c) {
-    vf weights[9];
+                               int32_t end, int32_t c, const int is_plain) {
+    depthwise_taps taps;
     CI_UNROLL
     for (int tap = 0; tap < 9; tap++)
-        weights[tap] = vf_load(args->weights + tap * args->weights_row + c);
-    const vf bias = vf_load(args->bias + c);
+        taps.weights[tap] = vf_load(args->weights + tap * args->weights_row + c);
+    taps.bias = vf_load(args->bias + c);
     for (; y + 2 <= end; y += 2)
-        depthwise_slide_rows(args, activation, weights, bias, y, c, 2);
+        depthwise_slide_rows(args, activation, &taps, y, c, 2, is_plain);
     if (y < end)
-        depthwise_slide_rows(args, activation, weights, bias, y, c, 1);
+        depthwise_slide_rows(args, activation, &taps, y, c, 1, is_plain);
 }
 
 CI_INLINE void depthwise_tile(const ci_depthwise_f32_args *args, const vf_activation *activation, int32_t y,
@@ -191,9 +218,12 @@ CI_INLINE void depthwise_any(const ci_depthwise_f32_args *args, const vf_activat
 
 CI_INLINE void depthwise_block(const ci_depthwise_f32_args *args, const vf_activation *activation, int32_t y,
                                int32_t end, int32_t c, const int kernel, const int stride) {
-    if (kernel == 3 && stride == 1)
-        depthwise_slide(args, activation, y, end, c);
-    else if (kernel > 0)
+    if (kernel == 3 && stride == 1) {
+        if (activation->kind == CI_ACTIVATION_CLAMP && !args->residual)
+            depthwise_slide(args, activation, y, end, c, 1);
+        else
+            depthwise_slide(args, activation, y, end, c, 0);
+    } else if (kernel > 0)
         depthwise_tiles(args, activation, y, end, c, kernel, stride);
     else
         depthwise_any(args, activation, y, end, c, VF_LANES, NULL, 0);

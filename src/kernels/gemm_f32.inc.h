@@ -25,8 +25,9 @@
 #    include "gemm_f32_by_lane.inc.h"
 #endif
 
-CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, int32_t first,
-                                  const int32_t *lanes, const char *prefetch, int64_t prefetch_step) {
+CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const int is_contiguous, const ci_gemm_f32_args *args,
+                                  int32_t first, const int32_t *lanes, const char *prefetch,
+                                  int64_t prefetch_step) {
     const float *row[GEMM_MR];
     vf sum[GEMM_MR][GEMM_VECTORS];
     const int32_t *a_row = args->a_row + first;
@@ -52,7 +53,7 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
     }
 
 #ifdef vf_fma_lane
-    GEMM_TILE_FN(sum_up)(rows, row, sum, args, prefetch, prefetch_step);
+    GEMM_TILE_FN(sum_up)(rows, is_contiguous, row, sum, args, prefetch, prefetch_step);
 #else
 #    define GEMM_SUM_UP(offset, PREFETCH)                                                                    \
         for (int64_t k = 0; k < depth; k++, b += GEMM_NR) {                                                  \
@@ -81,7 +82,7 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
     const float *b = args->b;
     const int32_t *a_depth = args->a_depth;
     const int64_t depth = args->depth;
-    if (args->a_is_contiguous) {
+    if (is_contiguous) {
         if (!prefetch)
             GEMM_SUM_UP(k, )
         else if (prefetch_step <= 64)
@@ -128,7 +129,7 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
         for (int r = 0; r < rows; r++) {
             CI_UNROLL
             for (int v = 0; v < GEMM_VECTORS; v++)
-                sum[r][v] = vf_max(sum[r][v], lowest);
+                sum[r][v] = vf_at_least(sum[r][v], lowest);
         }
     }
     if (gemm_lowers(&args->activation)) {
@@ -137,7 +138,7 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
         for (int r = 0; r < rows; r++) {
             CI_UNROLL
             for (int v = 0; v < GEMM_VECTORS; v++)
-                sum[r][v] = vf_min(sum[r][v], highest);
+                sum[r][v] = vf_at_most(sum[r][v], highest);
         }
     }
     float *const c_first = args->c;
@@ -163,6 +164,23 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
         gemm_activate_rows(args, first, rows);
 }
 
+#define GEMM_EACH_TILE_OF(rows, is_contiguous)                                                               \
+    for (; count > 0; count--, first += rows) {                                                              \
+        GEMM_TILE_FN(tile)(rows, is_contiguous, args, first, lanes, prefetch, prefetch_step);                \
+        if (prefetch)                                                                                        \
+            prefetch += prefetch_share;                                                                      \
+    }
+#ifdef vf_fma_lane
+/* The loops over depth are many: apart, either form keeps its sums in the same registers throughout. */
+#    define GEMM_EACH_TILE(rows)                                                                             \
+        if (args->a_is_contiguous)                                                                           \
+            GEMM_EACH_TILE_OF(rows, 1)                                                                       \
+        else                                                                                                 \
+            GEMM_EACH_TILE_OF(rows, 0)
+#else
+#    define GEMM_EACH_TILE(rows) GEMM_EACH_TILE_OF(rows, args->a_is_contiguous)
+#endif
+
 /* `count` tiles of so many rows each. */
 #define GEMM_ROWS(rows)                                                                                      \
     static void GEMM_TILE_FN(rows)(const ci_gemm_f32_args *args, int32_t first, int32_t count,               \
@@ -172,11 +190,7 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const ci_gemm_f32_args *args, 
             const int32_t left = args->columns - v * VF_LANES;                                               \
             lanes[v] = left < 0 ? 0 : left < VF_LANES ? left : VF_LANES;                                     \
         }                                                                                                    \
-        for (; count > 0; count--, first += rows) {                                                          \
-            GEMM_TILE_FN(tile)(rows, args, first, lanes, prefetch, prefetch_step);                           \
-            if (prefetch)                                                                                    \
-                prefetch += prefetch_share;                                                                  \
-        }                                                                                                    \
+        GEMM_EACH_TILE(rows)                                                                                 \
     }
 CI_FOR_EACH_UP_TO(GEMM_MR, GEMM_ROWS)
 
@@ -196,6 +210,8 @@ void GEMM_NAME(const ci_gemm_f32_args *args) {
 }
 
 #undef GEMM_ROWS
+#undef GEMM_EACH_TILE
+#undef GEMM_EACH_TILE_OF
 #undef GEMM_NR
 #undef GEMM_TILE_FN
 #undef GEMM_JOIN

@@ -16,11 +16,11 @@ CI_INLINE int gemm_four_in_a_row(const int32_t *a_depth) {
 }
 #endif
 
-CI_INLINE void GEMM_TILE_FN(sum_up)(const int rows, const float *const row[GEMM_MR],
+CI_INLINE void GEMM_TILE_FN(sum_up)(const int rows, const int is_contiguous, const float *const row[GEMM_MR],
                                     vf sum[GEMM_MR][GEMM_VECTORS], const ci_gemm_f32_args *args,
                                     const char *prefetch, int64_t prefetch_step) {
     const float *b = args->b;
-    const int32_t *a_depth = args->a_is_contiguous ? NULL : args->a_depth;
+    const int32_t *a_depth = args->a_depth;
     const int64_t depth = args->depth;
     int64_t k = 0;
 
@@ -53,17 +53,17 @@ CI_INLINE void GEMM_TILE_FN(sum_up)(const int rows, const float *const row[GEMM_
         GEMM_ONE_DEPTH(3, 1);                                                                                \
     } while (0)
 
-#define GEMM_EACH_DEPTH(offset, end)                                                                         \
-    for (; k < (end); k++) {                                                                                 \
+#define GEMM_SINGLE_DEPTH(offset)                                                                            \
+    do {                                                                                                     \
         const int64_t from = (offset);                                                                       \
         vf value[GEMM_MR], next = vf_load(b);                                                                \
         CI_UNROLL                                                                                            \
         for (int r = 0; r < rows; r++)                                                                       \
             value[r] = vf_load_lane_0(row[r] + from);                                                        \
         GEMM_ONE_DEPTH(0, 1);                                                                                \
-    }
+    } while (0)
 
-    if (!a_depth) {
+    if (is_contiguous) {
         for (; k + 4 <= depth; k += 4) {
             if (prefetch) {
                 CI_PREFETCH_L2(prefetch);
@@ -71,22 +71,28 @@ CI_INLINE void GEMM_TILE_FN(sum_up)(const int rows, const float *const row[GEMM_
             }
             GEMM_FOUR_DEPTHS(k);
         }
-        GEMM_EACH_DEPTH(k, depth);
+        for (; k < depth; k++)
+            GEMM_SINGLE_DEPTH(k);
         return;
     }
-    while (k + 4 <= depth) {
-        for (; k + 4 <= depth && gemm_four_in_a_row(a_depth + k); k += 4) {
-            if (prefetch) {
-                CI_PREFETCH_L2(prefetch);
-                prefetch += 4 * prefetch_step;
-            }
-            GEMM_FOUR_DEPTHS(a_depth[k]);
+    /* One loop for both ways: between two, compilers would move the sums to other registers. */
+    for (; k + 4 <= depth; k += 4) {
+        if (prefetch) {
+            CI_PREFETCH_L2(prefetch);
+            prefetch += 4 * prefetch_step;
         }
-        const int64_t end = k + 4 < depth ? k + 4 : depth;
-        GEMM_EACH_DEPTH(a_depth[k], end);
+        if (gemm_four_in_a_row(a_depth + k)) {
+            GEMM_FOUR_DEPTHS(a_depth[k]);
+        } else {
+            GEMM_SINGLE_DEPTH(a_depth[k]);
+            GEMM_SINGLE_DEPTH(a_depth[k + 1]);
+            GEMM_SINGLE_DEPTH(a_depth[k + 2]);
+            GEMM_SINGLE_DEPTH(a_depth[k + 3]);
+        }
     }
-    GEMM_EACH_DEPTH(a_depth[k], depth);
-#undef GEMM_EACH_DEPTH
+    for (; k < depth; k++)
+        GEMM_SINGLE_DEPTH(a_depth[k]);
+#undef GEMM_SINGLE_DEPTH
 #undef GEMM_FOUR_DEPTHS
 #undef GEMM_ONE_DEPTH
 }

@@ -11,12 +11,13 @@
 typedef void gemm_tile_fn(const ci_gemm_f32_args *args, int32_t first, int32_t count, const char *prefetch,
                           int64_t prefetch_share, int64_t prefetch_step);
 
+/* NaN is no bound. */
 static inline int gemm_raises(const ci_activation *activation) {
-    return activation->kind == CI_ACTIVATION_CLAMP && activation->alpha != -INFINITY;
+    return activation->kind == CI_ACTIVATION_CLAMP && activation->alpha > -INFINITY;
 }
 
 static inline int gemm_lowers(const ci_activation *activation) {
-    return activation->kind == CI_ACTIVATION_CLAMP && activation->beta != INFINITY;
+    return activation->kind == CI_ACTIVATION_CLAMP && activation->beta < INFINITY;
 }
 
 /* The activations that a tile does not spend code on: over the rows just stored, still in the first-level

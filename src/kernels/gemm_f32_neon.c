@@ -1,9 +1,9 @@
 /* float32 GEMM with NEON: 32 registers. The body, and what it computes, is in gemm_f32.inc.h; its inner loop
  * in gemm_f32_by_lane.inc.h. Beside its sums a tile holds four depths of each row and a vector of weights. */
 #if defined(__GNUC__) && !defined(__clang__)
-/* Before registers are handed out gcc moves loads up beyond what there are registers for, and sums end up in
- * memory. */
-#    pragma GCC optimize("no-schedule-insns")
+/* Before registers are handed out gcc moves loads up, past each other and out of branches, beyond what there
+ * are registers for, and sums end up in memory. */
+#    pragma GCC optimize("no-schedule-insns", "no-code-hoisting")
 #endif
 
 #include "simd_f32_neon.h"
