@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,32 +72,46 @@ WHEELS = [
 ]
 
 
+class Clock:
+    """What is left of the seconds that were given, if any were."""
+
+    def __init__(self, limit: float | None) -> None:
+        self.end = None if limit is None else time.monotonic() + limit
+
+    def left(self) -> float | None:
+        return None if self.end is None else max(1.0, self.end - time.monotonic())
+
+
 class Unavailable(Exception):
     """Something that this machine has not got, and cannot get."""
 
 
-def require(programs: list[str], install: bool) -> None:
-    """Raises Unavailable unless all programs are there; with `install`, tries to install them."""
+def require(programs: list[str], install: bool, clock: Clock) -> None:
+    """Raises Unavailable unless all programs are there; with `install`, root tries to install them."""
     missing = [name for name in programs if shutil.which(name) is None]
-    if missing and install:
+    if missing and install and os.geteuid() == 0:
         packages = sorted({package for name in missing for package in PROGRAMS[name]})
         print(f"installing {' '.join(packages)}", flush=True)
-        if not (works("apt-get", "-qq", "update") and works("apt-get", "-qq", "-y", "install", *packages)):
-            raise Unavailable(f"{' '.join(packages)} cannot be installed")
+        apt = ["apt-get", "-qq", "-y", "-oAcquire::Retries=1"]
+        fetch_by([*apt, "update"], clock)
+        fetch_by([*apt, "install", "--download-only", *packages], clock)
+        # Not to be interrupted.
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run([*apt, "install", "--no-download", *packages], env=quiet, stdout=subprocess.DEVNULL)
         missing = [name for name in programs if shutil.which(name) is None]
     if missing:
-        raise Unavailable(f"{' '.join(missing)}: not found")
+        raise Unavailable(f"{', '.join(missing)}: not found")
 
 
-def works(*command: str) -> bool:
+def fetch_by(command: list[str | Path], clock: Clock, folder: Path | None = None) -> None:
+    """Runs a command that needs the network; raises Unavailable where it fails or takes too long."""
     try:
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        return subprocess.run(command, stdout=subprocess.DEVNULL, env=quiet).returncode == 0
-    except OSError:
-        return False
+        subprocess.run(command, cwd=folder, check=True, timeout=clock.left(), stdout=subprocess.DEVNULL)
+    except (OSError, subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise Unavailable(str(error)) from None
 
 
-def fetch() -> None:
+def fetch(clock: Clock) -> None:
     """Makes the tree where there is none; raises Unavailable where the network does not give what it takes."""
     if PYTHON.exists():
         return
@@ -109,12 +124,9 @@ def fetch() -> None:
     only = ["--no-deps", "--only-binary=:all:", "--python-version=3.11", *platforms, "--platform=manylinux2014_aarch64"]
     same = [f"{name}=={importlib.metadata.version(name)}" for name in SAME]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-q"]
-    try:
-        subprocess.run([*apt, "update"], check=True)
-        subprocess.run([*apt, "download", *DEBS], cwd=TREE / "debs", check=True)
-        subprocess.run([*pip, *only, "-d", TREE / "wheels", *WHEELS, *same], check=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise Unavailable(f"a Python for Arm cannot be fetched: {error}") from None
+    fetch_by([*apt, "update"], clock)
+    fetch_by([*apt, "download", *DEBS], clock, TREE / "debs")
+    fetch_by([*pip, *only, "-d", TREE / "wheels", *WHEELS, *same], clock)
     for package in (TREE / "debs").glob("*.deb"):
         subprocess.run(["dpkg", "-x", package, TREE / "root"], check=True)
     for wheel in (TREE / "wheels").glob("*.whl"):

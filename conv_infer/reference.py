@@ -103,9 +103,14 @@ class ReferenceNode:
         return [*given, *self._captures]
 
     def _check_known(self) -> None:
-        from onnx import defs
-
         node = self.node
+        try:
+            from onnx import defs
+        except ImportError:
+            raise UnsupportedError(
+                f"{_describe(node)}: there is no native step for this, and onnx, which would run it, is not installed: "
+                "pip install onnx"
+            ) from None
         domain, version = node.domain, node.version
         if domain == ONNX and version < _REFERENCE_SINCE.get(node.op, 0):
             raise UnsupportedError(f"{_describe(node)}: onnx.reference implements only newer versions of this operator")

@@ -198,6 +198,12 @@ def test_what_is_refused():
         run_node(Node("Cast", ["x"], ["y"], {"to": TensorProto.BFLOAT16}, version=13), [X])
 
 
+def test_without_onnx_an_operator_that_needs_it_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnx", None)  # importing it fails
+    with pytest.raises(UnsupportedError, match=r"'y' \(Det, ai.onnx 11\).*onnx, which would run it, is not installed"):
+        reference_node(Node("Det", ["x"], ["y"], version=11))
+
+
 def test_importing_a_model_does_not_import_onnx(root):
     code = (
         "import sys; from conv_infer.importer import read_model; import conv_infer.reference\n"
