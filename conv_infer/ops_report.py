@@ -19,9 +19,9 @@ OFFSET_BYTES = 4  # an entry of the indirection buffer
 RUN_NS = 3.0
 COLUMN_RUN_NS = {"L1": 3.0, "L2": 8.0, "memory": 14.0}
 # int8 alone has products that go another way than the kernels: those of two patches, in loops that compilers turn into
-# vector code. Multiply-adds a nanosecond, kernels with vectors of their own coming near the last; and what begins and
-# ends each product of two patches and two columns.
-PAIR_MACS_PER_NS, SCALAR_MACS_PER_NS, VECTOR_MACS_PER_NS = 24.0, 9.3, 70.0
+# vector code, as they do with the portable kernel's. Multiply-adds a nanosecond, kernels with vectors of their own
+# coming near the last; and what begins and ends each product of two patches and two columns.
+PORTABLE_MACS_PER_NS, VECTOR_MACS_PER_NS = 24.0, 70.0
 PAIR_NS = 10.0
 
 
@@ -117,9 +117,11 @@ def predicted_ns(form: str, plan: Any, geometry: Geometry, columns: int, dtype: 
     run = COLUMN_RUN_NS[cache_level(int(image * scale * FLOAT_BYTES))] if by_columns else RUN_NS
     predicted = copy_ns(copied, buffer) + run * _runs(form, plan, geometry)
     if form == "two_patch" and np.dtype(dtype).itemsize == 1:
-        macs = geometry.positions * plan.depth * columns
         predicted += geometry.positions * columns / 4 * PAIR_NS
-        return predicted + macs / PAIR_MACS_PER_NS - macs / (SCALAR_MACS_PER_NS if _is_scalar() else VECTOR_MACS_PER_NS)
+        if _is_scalar():
+            return predicted
+        macs = geometry.positions * plan.depth * columns
+        return predicted + macs / PORTABLE_MACS_PER_NS - macs / VECTOR_MACS_PER_NS
     predicted += products_ns(plan.gemms, plan.rows, plan.depth, columns)
     if form == "indirect":  # a product for each tap, and sums that wait in memory between them
         taps = geometry.kernel[0] * geometry.kernel[1]
