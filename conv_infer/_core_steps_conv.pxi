@@ -38,6 +38,7 @@ cdef extern from "steps/conv.h":
         int32_t panels
         const ci_conv_panel *panel
         ci_activation activation
+        const ci_kernel *late_activation
         int32_t rows_per_task, panels_per_task
         int32_t depth_block, prefetch_distance
     ci_status ci_add_conv(ci_program *program, const ci_conv *conv)
@@ -104,7 +105,8 @@ cdef class GemmConv:
     """What a convolution as a GEMM reads and writes: what add_conv and add_bottleneck take.
 
     `output_shape` is (images, height, width); strides are (image, row, pixel) in elements, the input's from one window
-    to the next; `panels` is a list of (kernel, first column, columns, depth table, input offset, weights offset).
+    to the next; `panels` is a list of (kernel, first column, columns, depth table, input offset, weights offset);
+    `late_activation` is the kernel for an activation that those of the panels do not apply, or None.
     """
 
     cdef ci_conv conv
@@ -128,6 +130,7 @@ cdef class GemmConv:
         tuple activation,
         int depth_block,
         int32_t prefetch_distance,
+        Kernel late_activation=None,
         int rows_per_task=1,
         int panels_per_task=1,
     ):
@@ -152,6 +155,9 @@ cdef class GemmConv:
         self.conv.panels = len(panels)
         self.conv.panel = self.panel
         self.conv.activation = activation_of(activation)
+        self.conv.late_activation = NULL
+        if late_activation is not None:
+            self.conv.late_activation = late_activation.entry
         self.conv.rows_per_task, self.conv.panels_per_task = rows_per_task, panels_per_task
         self.conv.depth_block, self.conv.prefetch_distance = depth_block, prefetch_distance
 

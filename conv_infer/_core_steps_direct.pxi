@@ -11,6 +11,7 @@ cdef extern from "steps/direct_conv.h":
         ci_image input_image, output_image, residual_image
         ci_window window
         ci_activation activation
+        const ci_kernel *late_activation
         int32_t threads
 
 cdef extern from "steps/depthwise.h":
@@ -89,8 +90,8 @@ cdef class DirectConv:
 
     Shapes are NHWC and the input's includes its padding; the `_strides` of images are (image, row, pixel) in elements.
     Weights are packed for the kernel, the bias is padded to a multiple of 16 channels; `residual` is (-1, 0) where
-    there is none. `threads` is how many a run will have. `pads` say where in the input its image lies, for steps that
-    write it themselves.
+    there is none. `late_activation` is the kernel for an activation that `kernel` does not apply, or None. `threads` is
+    how many a run will have. `pads` say where in the input its image lies, for steps that write it themselves.
     """
 
     cdef ci_direct_conv conv
@@ -114,6 +115,7 @@ cdef class DirectConv:
         tuple dilations,
         tuple activation,
         int threads,
+        Kernel late_activation=None,
         tuple pads=(0, 0, 0, 0),
     ):
         self.conv.kernel = kernel.entry
@@ -124,6 +126,9 @@ cdef class DirectConv:
         self.conv.residual_image = image_of(output_shape, residual_strides)
         self.conv.window = window_of(kernel_shape, strides, dilations, pads)
         self.conv.activation = activation_of(activation)
+        self.conv.late_activation = NULL
+        if late_activation is not None:
+            self.conv.late_activation = late_activation.entry
         self.conv.threads = threads
 
 

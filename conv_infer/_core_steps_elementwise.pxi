@@ -16,6 +16,14 @@ cdef extern from "steps/elementwise.h":
         uint32_t allowed
     ci_status ci_add_elementwise(ci_program *program, const ci_elementwise *elementwise)
 
+cdef extern from "conv_infer/microkernel.h":
+    ci_operation CI_OPERATION_activation_f32
+
+
+def activation_f32_kernel(uint32_t allowed) -> Kernel:
+    """The kernel that applies activations, with the best of the `allowed` instruction sets."""
+    return find_kernel(CI_OPERATION_activation_f32, b"any", allowed)
+
 
 cdef int add_elementwise(
     Program program, int32_t form, int32_t binary_kind, tuple shape, tuple y, tuple inputs, tuple activation, int threads,

@@ -4,10 +4,12 @@ import numpy as np
 from placing import NO_BUFFER, Placed, Steps, activate
 
 from conv_infer import _core
+from conv_infer.isa import allowed_isa_bits
 
 EPSILON = 2.0**-23
 NO_ACTIVATION = (0, -np.inf, np.inf)
-ACTIVATIONS = [NO_ACTIVATION, (0, 0.0, 6.0), (1, 0.1, 0.0), (2, 1 / 6, 0.5), (3, 0.2, 0.5)]
+LATE = (4, 0.0, 0.0)  # the sigmoid, which kernels leave to another
+ACTIVATIONS = [NO_ACTIVATION, (0, 0.0, 6.0), (1, 0.1, 0.0), (2, 1 / 6, 0.5), (3, 0.2, 0.5), LATE]
 
 
 class Case:
@@ -84,6 +86,7 @@ class Case:
             output_shape=self.output_shape, output_strides=target.strides[:3],
             residual_strides=arrays[-1].strides[:3], kernel_shape=self.kernel_shape, strides=self.strides,
             dilations=self.dilations, activation=self.activation, threads=threads,
+            late_activation=_core.activation_f32_kernel(allowed_isa_bits()) if self.activation == LATE else None,
         )  # fmt: skip
         steps.run(threads)
         target.assert_guards_hold()

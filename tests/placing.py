@@ -77,11 +77,13 @@ def allowed_bits(best: str | None = None) -> int:
 
 
 def activate(x: np.ndarray, activation: tuple[int, float, float]) -> np.ndarray:
-    """The activations that epilogues fuse, as ci_activation_kind numbers them."""
+    """The activations that kernels apply themselves, as ci_activation_kind numbers them, and the sigmoid."""
     kind, alpha, beta = activation
     if kind == 0:
         return np.clip(x, alpha, beta)
     if kind == 1:
         return np.where(x < 0, alpha * x, x)
+    if kind == 4:
+        return 1 / (1 + np.exp(-x))
     gate = np.clip(alpha * x + beta, 0, 1)
     return x * gate if kind == 2 else gate

@@ -22,6 +22,7 @@ ACTIVATIONS = {
     ("clamp", 0.0, 6.0): lambda v: np.clip(v, 0, 6),
     ("leaky_relu", 0.1, 0.0): lambda v: np.where(v >= 0, v, 0.1 * v),
     ("hard_swish", 1 / 6, 0.5): lambda v: v * np.clip(v / 6 + 0.5, 0, 1),
+    ("silu", 1.0, 0.0): lambda v: v / (1 + np.exp(-v)),
 }
 activation = st.sampled_from(list(ACTIVATIONS))
 pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -201,8 +202,6 @@ def test_a_projection_is_not_the_expansion_of_the_next(monkeypatch):
 @pytest.mark.parametrize(
     "index, attrs",
     [
-        (2, {"activation": ("sigmoid", 0.0, 0.0)}),
-        (3, {"activation": ("sigmoid", 0.0, 0.0)}),
         (3, {"strides": (2, 2)}),
         (3, {"groups": 2}),
         (2, {"input_channels": np.arange(40, dtype=np.int32)[::-1]}),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from direct_conv import ACTIVATIONS, Case
+from direct_conv import ACTIVATIONS, LATE, Case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from placing import allowed_bits, each_kernel
@@ -43,6 +43,12 @@ def test_sizes_around_the_tiles(kernel, height, width):
 @pytest.mark.parametrize("residual", [False, "in place", "apart"])
 def test_epilogues(kernel, activation, residual):
     Case(output=(1, 3, 6, 21), **geometry_of(kernel), activation=activation, residual=residual).check(kernel)
+
+
+@each
+def test_late_activation_over_many_rows(kernel):
+    """More than are finished before the activation passes over them."""
+    Case(output=(1, 9, 40, 96), **geometry_of(kernel), activation=LATE, residual="apart", row_gap=4).check(kernel)
 
 
 @st.composite
@@ -129,7 +135,7 @@ def test_impossible_parameters_are_refused(kernel):
     with pytest.raises(ConvInferError, match="geometry"):
         case.run(kernel)
     case = Case(**good)
-    case.activation = (4, 0.0, 0.0)  # sigmoid: not in registers
+    case.activation = (5, 1.0, 0.0)  # not applied by the kernel, and no other is given
     with pytest.raises(ConvInferError, match="geometry"):
         case.run(kernel)
     if special(kernel):

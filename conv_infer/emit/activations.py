@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .. import _core
+
 KINDS = (
     "clamp",
     "leaky_relu",
@@ -33,7 +35,7 @@ KINDS = (
     "sin",
     "cos",
 )  # in the order of ci_activation_kind
-FUSED_KINDS = frozenset(KINDS[:4])  # up to CI_ACTIVATION_LAST_FUSED: epilogues apply these in registers
+EARLY_KINDS = frozenset(KINDS[:4])  # up to CI_ACTIVATION_LAST_FUSED: convolutions apply these in registers
 
 
 def activation_triple(activation: tuple[str, float, float] | None) -> tuple[int, float, float]:
@@ -42,3 +44,13 @@ def activation_triple(activation: tuple[str, float, float] | None) -> tuple[int,
         return 0, -np.inf, np.inf
     kind, alpha, beta = activation
     return KINDS.index(kind), alpha, beta
+
+
+def fused_activation(activation: tuple[str, float, float] | None, allowed: int) -> dict[str, object]:
+    """The arguments of a convolution's step that say which activation it applies, and the kernel that does so over the
+    rows just finished where those of the convolution do not."""
+    is_late = activation is not None and activation[0] not in EARLY_KINDS
+    return {
+        "activation": activation_triple(activation),
+        "late_activation": _core.activation_f32_kernel(allowed) if is_late else None,
+    }

@@ -47,12 +47,12 @@ def emit_bottleneck(ctx: EmitContext, node: Node) -> StepInfo:
         output_strides=NO_STRIDES,
         residual_strides=NO_STRIDES,
         **where,
-        **direct_arguments(ctx, depthwise, packed, depthwise.attrs.get("activation")),
+        **direct_arguments(ctx, depthwise, packed),
     )
     macs = int(np.prod(narrow)) * packed.macs_per_output
     infos.append(StepInfo(kernel=packed.kernel.name, macs=macs, weight_bytes=packed.weight_bytes))
     geometry = Geometry(ctx.constant(project.inputs[1]), project.attrs["groups"], output.shape)
-    gemm = GemmPanels(ctx, project, geometry, (*row_major(narrow)[:3], 1), project.attrs.get("activation"))
+    gemm = GemmPanels(ctx, project, geometry, (*row_major(narrow)[:3], 1))
     infos.append(StepInfo(kernel=gemm.kernels, macs=geometry.macs, weight_bytes=gemm.weight_bytes))
     bands = plan_bands(
         output.shape[:2],
@@ -93,7 +93,7 @@ def gemm_in_scratch(ctx: EmitContext, node: Node, source: View) -> tuple[_core.G
     shape = ctx.graph.shape(node.outputs[0])
     geometry = Geometry(ctx.constant(node.inputs[1]), node.attrs["groups"], shape)
     windows = in_the_image(ctx, node, source, geometry)
-    packed = GemmPanels(ctx, node, geometry, windows.tap_strides, node.attrs.get("activation"))
+    packed = GemmPanels(ctx, node, geometry, windows.tap_strides)
     gemm = _core.GemmConv(
         input=windows.first,
         output=NO_BUFFER,

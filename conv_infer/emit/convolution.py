@@ -21,7 +21,7 @@ from ..planner.tiling import (
     rows_in_cache,
     split_columns,
 )
-from .activations import FUSED_KINDS, activation_triple
+from .activations import fused_activation
 from .context import NO_BUFFER, EmitContext, StepInfo, View
 from .direct_convolution import emit_direct_conv
 
@@ -65,28 +65,19 @@ class Geometry:
 
 def emit_conv(ctx: EmitContext, node: Node) -> StepInfo:
     """conv_infer.Conv: NHWC (or planar NCHW) float32, OHWI weights; ONNX Conv, operator sets 1 to 22."""
-    activation = node.attrs.get("activation")
-    is_fused = activation is None or activation[0] in FUSED_KINDS
-    info = emit_direct_conv(ctx, node, activation if is_fused else None)
-    if info is None:
-        info = emit_gemm_conv(ctx, node, activation if is_fused else None)
-    if not is_fused:
-        from .elementwise import emit_activation_over
-
-        emit_activation_over(ctx, ctx.view(node.outputs[0]), activation)
-    return info
+    return emit_direct_conv(ctx, node) or emit_gemm_conv(ctx, node)
 
 
-def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None) -> StepInfo:
+def emit_gemm_conv(ctx: EmitContext, node: Node) -> StepInfo:
     source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
     residual = ctx.optional_view(node, 3)
     lowering = node.attrs.get("lowering")
     geometry = Geometry(ctx.constant(node.inputs[1]), node.attrs["groups"], output.shape)
     if lowering is not None and lowering.form == BANDS:
-        return emit_conv_in_bands(ctx, node, activation, geometry)
+        return emit_conv_in_bands(ctx, node, geometry)
     place = in_reusable_buffer if lowering is not None and lowering.is_reusable else in_the_image
     windows = place(ctx, node, source, geometry)
-    packed = GemmPanels(ctx, node, geometry, windows.tap_strides, activation)
+    packed = GemmPanels(ctx, node, geometry, windows.tap_strides)
     row_bytes = geometry.row_bytes(node.attrs["strides"])
     rows = plan_rows(
         geometry.rows,
@@ -123,16 +114,14 @@ def emit_gemm_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, f
     )
 
 
-def emit_conv_in_bands(
-    ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None, geometry: Geometry
-) -> StepInfo:
+def emit_conv_in_bands(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
     """The rows of the padded input that a block of output rows needs are copied into scratch and read there."""
     output = ctx.view(node.outputs[0])
     residual = ctx.optional_view(node, 3)
     lowering = node.attrs["lowering"]
     task_rows = -(-geometry.height // pieces_of_image(geometry.images, geometry.height, ctx.threads))
     rows = even(task_rows, lowering.strip, 1)
-    bands, packed = banded_input(ctx, node, activation, geometry, rows)
+    bands, packed = banded_input(ctx, node, geometry, rows)
     _core.add_conv_bands(
         ctx.program,
         task_rows=task_rows,
@@ -146,9 +135,7 @@ def emit_conv_in_bands(
     return StepInfo(packed.kernels, str(lowering), geometry.macs, packed.weight_bytes)
 
 
-def banded_input(
-    ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None, geometry: Geometry, rows: int
-) -> tuple[dict[str, object], GemmPanels]:
+def banded_input(ctx: EmitContext, node: Node, geometry: Geometry, rows: int) -> tuple[dict[str, object], GemmPanels]:
     """What `_core.add_conv_bands` takes for bands of so many output rows, whatever becomes of the output."""
     source = ctx.view(node.inputs[0])
     attrs = node.attrs
@@ -172,7 +159,7 @@ def banded_input(
         "output_shape": (geometry.images, geometry.height, geometry.width),
         "input_strides": (0, 0, 0),
     }
-    return bands, GemmPanels(ctx, node, geometry, tap_strides, activation)
+    return bands, GemmPanels(ctx, node, geometry, tap_strides)
 
 
 class GemmPanels:
@@ -187,7 +174,6 @@ class GemmPanels:
         node: Node,
         geometry: Geometry,
         tap_strides: tuple[int, int, int, int],
-        activation: tuple[str, float, float] | None,
     ):
         tables, group_offsets = depth_tables(node, geometry, tap_strides)
         reads_runs = len(tables) == 1 and np.array_equal(tables[0], np.arange(geometry.depth))
@@ -203,7 +189,7 @@ class GemmPanels:
             "bias": bias_ref,
             "depth_offsets": tables,
             "panels": panels,
-            "activation": activation_triple(activation),
+            **fused_activation(node.attrs.get("activation"), ctx.allowed),
             "depth_block": depth_block(geometry.depth, geometry.rows, cut, _core.cache_sizes()),
             "prefetch_distance": prefetch_distance(weight_bytes, geometry.rows, l2_bytes),
         }

@@ -10,7 +10,7 @@ from .. import _core
 from ..graph import Node
 from ..planner.storage import Pads, frame_of
 from ..planner.tiling import FLOAT_BYTES, kernels_of
-from .activations import activation_triple
+from .activations import fused_activation
 from .context import NO_BUFFER, EmitContext, StepInfo, View
 
 BIAS_MULTIPLE = 16  # the kernels read whole vectors of biases
@@ -67,9 +67,7 @@ def pack_direct(ctx: EmitContext, node: Node) -> PackedDirect | None:
     return packed
 
 
-def direct_arguments(
-    ctx: EmitContext, node: Node, packed: PackedDirect, activation: tuple[str, float, float] | None
-) -> dict[str, object]:
+def direct_arguments(ctx: EmitContext, node: Node, packed: PackedDirect) -> dict[str, object]:
     """The arguments of `_core.DirectConv` that do not depend on where images lie."""
     return {
         "kernel": packed.kernel,
@@ -78,7 +76,7 @@ def direct_arguments(
         "kernel_shape": ctx.graph.shape(node.inputs[1])[1:3],
         "strides": tuple(node.attrs["strides"]),
         "dilations": tuple(node.attrs["dilations"]),
-        "activation": activation_triple(activation),
+        **fused_activation(node.attrs.get("activation"), ctx.allowed),
         "threads": ctx.threads,
     }
 
@@ -94,7 +92,7 @@ def padded_input(source: View, pads: Pads) -> dict[str, object]:
     }
 
 
-def emit_direct_conv(ctx: EmitContext, node: Node, activation: tuple[str, float, float] | None) -> StepInfo | None:
+def emit_direct_conv(ctx: EmitContext, node: Node) -> StepInfo | None:
     """Appends the step where a direct kernel fits the convolution; None, and nothing appended, where none does."""
     packed = pack_direct(ctx, node)
     if packed is None:
@@ -109,7 +107,7 @@ def emit_direct_conv(ctx: EmitContext, node: Node, activation: tuple[str, float,
         output_strides=output.strides[:3],
         residual_strides=residual.strides[:3] if residual else (0, 0, 0),
         **padded_input(source, frame_of(ctx.graph, node)),
-        **direct_arguments(ctx, node, packed, activation),
+        **direct_arguments(ctx, node, packed),
     )
     macs = int(np.prod(output.shape)) * packed.macs_per_output
     return StepInfo(kernel=packed.kernel.name, lowering="in place", macs=macs, weight_bytes=packed.weight_bytes)

@@ -34,11 +34,6 @@ def emit_activation(ctx: EmitContext, node: Node) -> StepInfo:
     return add_activation(ctx, source, output, activation)
 
 
-def emit_activation_over(ctx: EmitContext, view: View, activation: tuple[str, float, float]) -> StepInfo:
-    """Applies an activation in place, after a step whose epilogue cannot."""
-    return add_activation(ctx, view, view, activation)
-
-
 def add_activation(ctx: EmitContext, source: View, output: View, activation: tuple[str, float, float]) -> StepInfo:
     _core.add_activation(
         ctx.program,

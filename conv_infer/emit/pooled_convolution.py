@@ -22,7 +22,7 @@ def emit_pooled_conv(ctx: EmitContext, node: Node) -> StepInfo:
     stride = pool.attrs["strides"][0]
     largest = pooled_rows_at_once(stride, held_row_bytes(ctx.graph, conv), _core.cache_sizes()[1])
     rows = even(task_rows, largest, 1)
-    bands, packed = banded_input(ctx, conv, conv.attrs.get("activation"), geometry, min(geometry.height, rows * stride))
+    bands, packed = banded_input(ctx, conv, geometry, min(geometry.height, rows * stride))
     kernel = _core.max_pool_kernel("f", ctx.allowed)
     _core.add_conv_bands(
         ctx.program,

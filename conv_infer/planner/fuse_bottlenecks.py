@@ -7,7 +7,6 @@ writes. Step by step that image goes out to memory and comes back; band by band 
 from __future__ import annotations
 
 from .. import _core
-from ..emit.activations import FUSED_KINDS
 from ..graph import INTERNAL, Graph, Node
 from .tiling import FLOAT_BYTES, ROW_PAIR, pieces_of_image
 
@@ -77,11 +76,10 @@ def pays(graph: Graph, expand: Node | None, depthwise: Node, project: Node, thre
 
 
 def is_fusable(graph: Graph, node: Node) -> bool:
-    """A float32 NHWC convolution with constant weights whose activation kernels apply themselves."""
+    """A float32 NHWC convolution with constant weights."""
     if node.op != "Conv" or node.domain != INTERNAL or node.attrs.get("input_layout", "NHWC") != "NHWC":
         return False
-    activation = node.attrs.get("activation")
-    return (activation is None or activation[0] in FUSED_KINDS) and node.inputs[1] in graph.constants
+    return node.inputs[1] in graph.constants
 
 
 def is_pointwise(graph: Graph, node: Node) -> bool:

@@ -7,7 +7,6 @@ time, it never leaves the cache.
 from __future__ import annotations
 
 from .. import _core
-from ..emit.activations import FUSED_KINDS
 from ..graph import INTERNAL, Graph, Node
 from .lowering import is_direct
 from .tiling import FLOAT_BYTES, POOLED_PART_OF_L2
@@ -37,14 +36,12 @@ def fuse_pools(graph: Graph) -> Graph:
 
 def is_fusable(graph: Graph, node: Node) -> bool:
     """A float32 convolution of a planar graph input, which is copied in bands in any case, without a residual; its
-    activation is one that kernels apply themselves, and its output more than a part of the second-level cache."""
+    output is more than a part of the second-level cache."""
     if node.op != "Conv" or node.domain != INTERNAL or node.attrs.get("input_layout", "NHWC") != "NCHW":
         return False
-    activation = node.attrs.get("activation")
     images, height, _, _ = graph.shape(node.outputs[0])
     return (
         node.inputs[0] in graph.inputs
-        and (activation is None or activation[0] in FUSED_KINDS)
         and node.inputs[1] in graph.constants
         and not is_direct(node, graph.shape(node.inputs[1]))
         and not any(node.inputs[3:])

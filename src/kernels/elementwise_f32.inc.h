@@ -1,79 +1,136 @@
 /* Elementwise float32 kernels: activations, binary operators, scale and shift per channel.
  *
- * One body for every instruction set: plain loops that the compiler turns into vector code with the flags of
- * the file that includes this one after defining CI_NAME(kernel), the function's full name. Outputs may be
- * one of the inputs.
+ * One body for every instruction set: the including file defines CI_NAME(kernel), the function's full name,
+ * and includes its vocabulary of vectors. What is simple enough is a plain loop that the compiler turns into
+ * vector code. Outputs may be one of the inputs.
  */
+#include <math.h>
+
 #include "conv_infer/microkernel.h"
 #include "math_f32.h"
 
+/* The compiler makes vectors only of numbers that are not part of one already. */
+#if VF_LANES == 1
+#    define CI_IF_SINGLE CI_INDEPENDENT
+#else
+#    define CI_IF_SINGLE
+#endif
+
+/* The expression, of the vector v, over a row. */
 #define MAP(expression)                                                                                      \
+    do {                                                                                                     \
+        int64_t i = 0;                                                                                       \
+        CI_IF_SINGLE                                                                                         \
+        for (; i + VF_LANES <= columns; i += VF_LANES) {                                                     \
+            const vf v = vf_load(x + i);                                                                     \
+            vf_store(y + i, expression);                                                                     \
+        }                                                                                                    \
+        if (i < columns) {                                                                                   \
+            const int32_t left = (int32_t)(columns - i);                                                     \
+            const vf v = vf_load_n(x + i, left);                                                             \
+            vf_store_n(y + i, expression, left);                                                             \
+        }                                                                                                    \
+        return;                                                                                              \
+    } while (0)
+
+/* The expression, of the number v, over a row. */
+#define MAP_EACH(expression)                                                                                 \
     CI_INDEPENDENT                                                                                           \
     for (int64_t i = 0; i < columns; i++) {                                                                  \
         const float v = x[i];                                                                                \
         y[i] = (expression);                                                                                 \
     }                                                                                                        \
-    break
+    return
+
+/* The comparisons are written so that a NaN in x stays. */
+static inline float clamped(float x, float low, float high) {
+    x = x < low ? low : x;
+    return x > high ? high : x;
+}
+
+static inline float lesser(float a, float b) {
+    return a < b || a != a ? a : b;
+}
+static inline float greater(float a, float b) {
+    return a > b || a != a ? a : b;
+}
+
+/* alpha * (exp(exponent) - 1) where v is negative. */
+CI_INLINE vf elu(vf v, vf alpha, vf exponent) {
+    return vf_select(vf_lt(v, vf_zero()), vf_mul(alpha, vf_expm1(exponent)), v);
+}
+
+CI_INLINE vf gelu(vf v) {
+    const vf half = vf_mul(vf_set1(0.5f), v);
+    return vf_fma(half, vf_erf(vf_mul(v, vf_set1(0.707106781f))), half);
+}
+
+/* (1 + tanh(u)) / 2 is the sigmoid of 2u */
+CI_INLINE vf gelu_tanh(vf v) {
+    const vf cubic = vf_fma(vf_mul(vf_set1(0.044715f), v), vf_mul(v, v), v);
+    return vf_mul(v, vf_sigmoid(vf_mul(vf_set1(1.59576912f), cubic)));
+}
 
 static void activate_row(const float *x, float *y, int64_t columns, const ci_activation *activation) {
-    const float alpha = activation->alpha, beta = activation->beta;
+    const vf alpha = vf_set1(activation->alpha), beta = vf_set1(activation->beta), one = vf_set1(1.0f);
     switch (activation->kind) {
     case CI_ACTIVATION_CLAMP:
-        MAP(ci_clamp(v, alpha, beta));
+        MAP(vf_clamp(v, alpha, beta));
     case CI_ACTIVATION_LEAKY_RELU:
-        MAP(v >= 0.0f ? v : alpha * v);
+        MAP(vf_leaky_relu(v, alpha));
     case CI_ACTIVATION_HARD_SWISH:
-        MAP(v * ci_clamp(alpha * v + beta, 0.0f, 1.0f));
+        MAP(vf_hard_swish(v, alpha, beta));
     case CI_ACTIVATION_HARD_SIGMOID:
-        MAP(ci_clamp(alpha * v + beta, 0.0f, 1.0f));
+        MAP(vf_hard_sigmoid(v, alpha, beta));
     case CI_ACTIVATION_SIGMOID:
-        MAP(ci_sigmoid(v));
+        MAP(vf_sigmoid(v));
     case CI_ACTIVATION_SILU:
-        MAP(v * ci_sigmoid(alpha * v));
+        MAP(vf_mul(v, vf_sigmoid(vf_mul(alpha, v))));
     case CI_ACTIVATION_TANH:
-        MAP(ci_tanh(v));
+        MAP(vf_tanh(v));
     case CI_ACTIVATION_ELU:
-        MAP(v >= 0.0f ? v : alpha * ci_expm1(v));
+        MAP(elu(v, alpha, v));
     case CI_ACTIVATION_SELU:
-        MAP(beta * (v >= 0.0f ? v : alpha * ci_expm1(v)));
+        MAP(vf_mul(beta, elu(v, alpha, v)));
     case CI_ACTIVATION_CELU:
-        MAP(v >= 0.0f ? v : alpha * ci_expm1(v / alpha));
+        MAP(elu(v, alpha, vf_div(v, alpha)));
     case CI_ACTIVATION_MISH:
-        MAP(ci_mish(v));
+        MAP(vf_mish(v));
     case CI_ACTIVATION_GELU:
-        MAP(0.5f * v * (1.0f + ci_erf(v * 0.707106781f)));
-    case CI_ACTIVATION_GELU_TANH: /* (1 + tanh(u)) / 2 is the sigmoid of 2u */
-        MAP(v * ci_sigmoid(1.59576912f * (v + 0.044715f * (v * v * v))));
+        MAP(gelu(v));
+    case CI_ACTIVATION_GELU_TANH:
+        MAP(gelu_tanh(v));
     case CI_ACTIVATION_SOFTPLUS:
-        MAP(ci_softplus(v));
+        MAP(vf_softplus(v));
     case CI_ACTIVATION_SOFTSIGN:
-        MAP(v / (1.0f + fabsf(v)));
+        MAP(vf_div(v, vf_add(one, vf_abs(v))));
     case CI_ACTIVATION_EXP:
-        MAP(ci_exp(v));
+        MAP(vf_exp(v));
     case CI_ACTIVATION_LOG:
-        MAP(ci_log(v));
+        MAP(vf_log(v));
     case CI_ACTIVATION_SQRT:
-        MAP(sqrtf(v));
+        MAP(vf_sqrt(v));
     case CI_ACTIVATION_ABS:
-        MAP(fabsf(v));
+        MAP(vf_abs(v));
     case CI_ACTIVATION_NEG:
-        MAP(-v);
+        MAP(vf_neg(v));
     case CI_ACTIVATION_RECIPROCAL:
-        MAP(1.0f / v);
+        MAP(vf_div(one, v));
     case CI_ACTIVATION_FLOOR:
-        MAP(floorf(v));
+        MAP(vf_floor(v));
     case CI_ACTIVATION_CEIL:
-        MAP(ceilf(v));
+        MAP(vf_ceil(v));
     case CI_ACTIVATION_ROUND:
-        MAP(rintf(v));
+        MAP(vf_round(v));
     case CI_ACTIVATION_ERF:
-        MAP(ci_erf(v));
+        MAP(vf_erf(v));
     case CI_ACTIVATION_SIN:
-        MAP(sinf(v));
+        MAP_EACH(sinf(v));
     default:
-        MAP(cosf(v));
+        MAP_EACH(cosf(v));
     }
 }
+#undef MAP_EACH
 #undef MAP
 
 void CI_NAME(activation_f32_any)(const ci_activation_f32_args *args) {
@@ -86,7 +143,7 @@ void CI_NAME(activation_f32_any)(const ci_activation_f32_args *args) {
     CI_INDEPENDENT                                                                                           \
     for (int64_t i = 0; i < columns; i++) {                                                                  \
         const float u = p, v = q;                                                                            \
-        y[i] = ci_clamp((expression), low, high);                                                            \
+        y[i] = clamped((expression), low, high);                                                             \
     }                                                                                                        \
     break
 
@@ -113,9 +170,9 @@ static void zip_row(int32_t kind, const float *a, int64_t a_step, const float *b
     case CI_BINARY_DIV:
         ZIP(u / v);
     case CI_BINARY_MIN:
-        ZIP(ci_min(u, v));
+        ZIP(lesser(u, v));
     case CI_BINARY_MAX:
-        ZIP(ci_max(u, v));
+        ZIP(greater(u, v));
     case CI_BINARY_POW:
         ZIP(powf(u, v));
     case CI_BINARY_PRELU:

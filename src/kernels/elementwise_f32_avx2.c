@@ -1,3 +1,5 @@
 /* Elementwise float32 kernels, AVX2 and FMA. */
 #define CI_NAME(kernel) ci_##kernel##_avx2
+#include "simd_f32_avx2.h"
+
 #include "elementwise_f32.inc.h"

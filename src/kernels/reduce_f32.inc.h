@@ -3,10 +3,19 @@
  * One body for every instruction set, as elementwise_f32.inc.h. Sums run in an order that depends on sizes
  * only: the elements of a row fall to LANES accumulators in turn, which are then added pairwise.
  */
+#include <math.h>
+
 #include "conv_infer/microkernel.h"
 #include "math_f32.h"
 
 enum { LANES = 32, PIECE = 256 };
+
+static inline float lesser(float a, float b) {
+    return a < b || a != a ? a : b;
+}
+static inline float greater(float a, float b) {
+    return a > b || a != a ? a : b;
+}
 
 #define SUM(a, b) ((a) + (b))
 #define PRODUCT(a, b) ((a) * (b))
@@ -29,7 +38,30 @@ enum { LANES = 32, PIECE = 256 };
 #define ITSELF(v) (v)
 #define SQUARE(v) ((v) * (v))
 #define SQUARE_SHIFTED(v) (((v) - shift[i]) * ((v) - shift[i]))
-#define EXP_SHIFTED(v) ci_exp((v) - shift[i])
+
+/* y = exp(x - shift); `step` is 0 where one shift serves a whole row. */
+static void exponentials(const float *x, int64_t columns, const float *shift, int64_t step, float *y) {
+    int64_t i = 0;
+    for (; i + VF_LANES <= columns; i += VF_LANES) {
+        const vf from = step ? vf_load(shift + i) : vf_set1(*shift);
+        vf_store(y + i, vf_exp_flushed(vf_sub(vf_load(x + i), from)));
+    }
+    if (i < columns) {
+        const int32_t left = (int32_t)(columns - i);
+        const vf from = step ? vf_load_n(shift + i, left) : vf_set1(*shift);
+        vf_store_n(y + i, vf_exp_flushed(vf_sub(vf_load_n(x + i, left), from)), left);
+    }
+}
+
+static void add_exponentials(const float *x, int64_t columns, const float *shift, float *total) {
+    float piece[PIECE];
+    for (int64_t first = 0; first < columns; first += PIECE) {
+        const int64_t count = columns - first < PIECE ? columns - first : PIECE;
+        exponentials(x + first, count, shift + first, 1, piece);
+        for (int64_t i = 0; i < count; i++)
+            total[first + i] += piece[i];
+    }
+}
 
 void CI_NAME(reduce_f32_any)(const ci_reduce_f32_args *args) {
     const float *x = args->x, *shift = args->shift;
@@ -46,13 +78,15 @@ void CI_NAME(reduce_f32_any)(const ci_reduce_f32_args *args) {
     case CI_REDUCE_SUM_SQUARE_SHIFTED:
         FOLD(SUM, SQUARE_SHIFTED);
     case CI_REDUCE_SUM_EXP_SHIFTED:
-        FOLD(SUM, EXP_SHIFTED);
+        for (; row < args->rows; row++)
+            add_exponentials(x + row * stride, columns, shift, total);
+        break;
     case CI_REDUCE_PROD:
         FOLD(PRODUCT, ITSELF);
     case CI_REDUCE_MAX:
-        FOLD(ci_max, ITSELF);
+        FOLD(greater, ITSELF);
     default:
-        FOLD(ci_min, ITSELF);
+        FOLD(lesser, ITSELF);
     }
 }
 #undef FOLD
@@ -86,15 +120,24 @@ static float sum_of_lanes(float *lane) {
     return lane[0];
 }
 
+/* Where there is a NaN, any number: the sum of exponentials will be NaN. */
 static float row_maximum(const float *x, int64_t columns) {
-    float lane[LANES];
-    for (int j = 0; j < LANES; j++)
-        lane[j] = -INFINITY;
-    LANE_LOOP(ci_max, ITSELF);
-    float most = lane[0];
-    for (int j = 1; j < LANES; j++)
-        most = ci_max(most, lane[j]);
-    return most;
+    vf most = vf_set1(-INFINITY), other = most;
+    int64_t i = 0;
+    for (; i + 2 * VF_LANES <= columns; i += 2 * VF_LANES) {
+        most = vf_max(vf_load(x + i), most);
+        other = vf_max(vf_load(x + i + VF_LANES), other);
+    }
+    float result = vf_reduce_max(vf_max(most, other));
+    for (; i < columns; i++)
+        result = x[i] > result ? x[i] : result;
+    return result;
+}
+
+static float log_of(float x) {
+    float result;
+    vf_store_n(&result, vf_log(vf_set1(x)), 1);
+    return result;
 }
 
 void CI_NAME(softmax_f32_any)(const ci_softmax_f32_args *args) {
@@ -107,14 +150,13 @@ void CI_NAME(softmax_f32_any)(const ci_softmax_f32_args *args) {
         for (int64_t first = 0; first < columns; first += PIECE) {
             const int64_t count = columns - first < PIECE ? columns - first : PIECE;
             float *e = args->is_log ? piece : y + first;
-            CI_INDEPENDENT
-            for (int64_t i = 0; i < count; i++)
-                e[i] = ci_exp(x[first + i] - most);
+            exponentials(x + first, count, &most, 0, e);
             add_to_lanes(e, count, lane);
         }
         const float sum = sum_of_lanes(lane);
-        const float logarithm = ci_log(sum), factor = 1.0f / sum;
+        const float factor = 1.0f / sum;
         if (args->is_log) {
+            const float logarithm = log_of(sum);
             CI_INDEPENDENT
             for (int64_t i = 0; i < columns; i++)
                 y[i] = (x[i] - most) - logarithm;
@@ -124,6 +166,12 @@ void CI_NAME(softmax_f32_any)(const ci_softmax_f32_args *args) {
                 y[i] *= factor;
         }
     }
+}
+
+/* (bias + alpha * sum)^beta */
+CI_INLINE vf lrn_factor(vf sum, float alpha, float beta, float bias) {
+    const vf base = vf_fma(sum, vf_set1(alpha), vf_set1(bias));
+    return vf_exp(vf_mul(vf_set1(beta), vf_log(base)));
 }
 
 void CI_NAME(lrn_f32_any)(const ci_lrn_f32_args *args) {
@@ -148,9 +196,14 @@ void CI_NAME(lrn_f32_any)(const ci_lrn_f32_args *args) {
             for (int64_t i = 0; i < columns; i++)
                 sum[i] += moved[i];
         }
-        CI_INDEPENDENT
-        for (int64_t i = 0; i < columns; i++)
-            y[i] = x[i] * ci_exp(beta * ci_log(CI_FMA(sum[i], alpha, bias)));
+        int64_t i = 0;
+        for (; i + VF_LANES <= columns; i += VF_LANES)
+            vf_store(y + i, vf_mul(vf_load(x + i), lrn_factor(vf_load(sum + i), alpha, beta, bias)));
+        if (i < columns) {
+            const int32_t left = (int32_t)(columns - i);
+            const vf factor = lrn_factor(vf_load_n(sum + i, left), alpha, beta, bias);
+            vf_store_n(y + i, vf_mul(vf_load_n(x + i, left), factor), left);
+        }
     }
 }
 

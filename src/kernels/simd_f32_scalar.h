@@ -132,10 +132,10 @@ CI_INLINE vf vf_from_vi(vi x) {
     return (vf)x;
 }
 CI_INLINE vi vi_add(vi a, vi b) {
-    return a + b;
+    return (vi)((uint32_t)a + (uint32_t)b);
 }
 CI_INLINE vi vi_sub(vi a, vi b) {
-    return a - b;
+    return (vi)((uint32_t)a - (uint32_t)b);
 }
 CI_INLINE vi vi_and(vi a, vi b) {
     return a & b;
@@ -147,7 +147,7 @@ CI_INLINE vi vi_or(vi a, vi b) {
 #define vi_shift_right(x, bits) ((x) >> (bits)) /* keeps the sign */
 
 CI_INLINE vf vf_exp2i(vi n) {
-    return vf_bits(vi_shift_left(n + 127, 23));
+    return vf_bits(vi_shift_left(vi_add(n, 127), 23));
 }
 
 CI_INLINE float vf_reduce_add(vf x) {

@@ -34,13 +34,36 @@ static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f
     }
 }
 
+/* Over the pixels just finished: those next to one another in a row at once. */
+static void activate(const ci_conv *conv, const ci_gemm_f32_args *args, const ci_conv_panel *panel,
+                     int32_t panels, float *output) {
+    while (panels > 0) {
+        int32_t columns = panel->columns, joined = 1;
+        while (joined < panels && panel[joined].first_column == panel->first_column + columns)
+            columns += panel[joined++].columns;
+        float *first = output + panel->first_column;
+        for (int32_t row = 0; row < args->rows;) {
+            const int32_t *at = args->c_row + row;
+            const int32_t left = args->rows - row, pixel = left > 1 ? at[1] - at[0] : columns;
+            int32_t count = 1;
+            while (count < left && at[count] - at[count - 1] == pixel)
+                count++;
+            ci_activate_pixels(conv->late_activation, &conv->activation, first + at[0], count, pixel,
+                               columns);
+            row += count;
+        }
+        panel += joined;
+        panels -= joined;
+    }
+}
+
 void ci_conv_run_panels(const ci_conv *conv, const ci_run *run, ci_gemm_f32_args *args, int32_t first_panel,
                         int32_t panels, const float *input, float *output, const float *residual,
                         float *sums) {
     const float *weights = ci_address(run, conv->weights), *bias = ci_address(run, conv->bias);
     for (int32_t index = 0; index < first_panel; index++)
         bias += conv->panel[index].kernel->nr;
-    args->activation = conv->activation;
+    args->activation = ci_early_activation(&conv->activation);
     for (int32_t index = first_panel; index < first_panel + panels; index++) {
         const ci_conv_panel *panel = &conv->panel[index];
         args->columns = panel->columns;
@@ -53,6 +76,8 @@ void ci_conv_run_panels(const ci_conv *conv, const ci_run *run, ci_gemm_f32_args
         run_panel(conv, panel, args, weights + panel->weights_offset, sums);
         bias += panel->kernel->nr;
     }
+    if (ci_is_late(&conv->activation))
+        activate(conv, args, conv->panel + first_panel, panels, output);
 }
 
 static size_t round_up(size_t bytes) {
@@ -193,8 +218,8 @@ static int is_run(const int32_t *offsets, int32_t count) {
 
 ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
     if (conv->images < 1 || conv->height < 1 || conv->width < 1 || conv->depth < 1 ||
-        conv->depth_tables < 1 || conv->depth_block < 1 || conv->panels < 1 || conv->activation.kind < 0 ||
-        conv->activation.kind > CI_ACTIVATION_LAST_FUSED)
+        conv->depth_tables < 1 || conv->depth_block < 1 || conv->panels < 1 ||
+        ci_check_late_activation(&conv->activation, conv->late_activation) != CI_OK)
         return CI_ERROR_ARGUMENT;
     int64_t bias_elems = 0;
     for (int32_t index = 0; index < conv->panels; index++) {

@@ -7,6 +7,7 @@
 #include "conv_infer/microkernel.h"
 #include "conv_infer/program.h"
 #include "rows.h"
+#include "steps/late_activation.h"
 #include "steps/pool.h"
 
 /* One panel of output channels. All offsets in elements. */
@@ -34,7 +35,8 @@ typedef struct {
     const int32_t *depth_offsets; /* [depth_tables][depth] */
     int32_t panels;
     const ci_conv_panel *panel;
-    ci_activation activation; /* at most CI_ACTIVATION_LAST_FUSED */
+    ci_activation activation;
+    const ci_kernel *late_activation; /* NULL where the panels' kernels apply it: see late_activation.h */
     int32_t rows_per_task;
     int32_t panels_per_task;
     int32_t depth_block; /* depth is cut into blocks of at most so much, summed up in scratch */

@@ -8,7 +8,7 @@ typedef struct {
     ci_row_split split;
 } params;
 
-void ci_depthwise_run(const ci_depthwise *depthwise, const ci_run *run, const ci_direct_rows *rows) {
+static void run_rows(const ci_depthwise *depthwise, const ci_run *run, const ci_direct_rows *rows) {
     const ci_direct_conv *conv = &depthwise->conv;
     const ci_window *window = &conv->window;
     const ci_depthwise_f32_args args = {
@@ -34,9 +34,18 @@ void ci_depthwise_run(const ci_depthwise *depthwise, const ci_run *run, const ci
         .residual = rows->residual,
         .residual_row = conv->residual_image.row_stride,
         .residual_pixel = conv->residual_image.pixel_stride,
-        .activation = conv->activation,
+        .activation = ci_early_activation(&conv->activation),
     };
     ((ci_depthwise_f32_fn *)conv->kernel->function)(&args);
+    ci_activate_direct_rows(conv, rows);
+}
+
+void ci_depthwise_run(const ci_depthwise *depthwise, const ci_run *run, const ci_direct_rows *rows) {
+    for (int32_t done = 0; done < rows->rows;) {
+        const ci_direct_rows part = ci_next_direct_rows(&depthwise->conv, rows, done);
+        run_rows(depthwise, run, &part);
+        done += part.rows;
+    }
 }
 
 static void task(const void *data, const ci_run *run, int32_t task) {

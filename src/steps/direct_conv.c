@@ -4,10 +4,10 @@
 ci_status ci_check_direct_window(const ci_program *program, const ci_direct_conv *conv) {
     const ci_image *in = &conv->input_image, *out = &conv->output_image;
     const ci_window *window = &conv->window;
-    if (!conv->kernel || conv->threads < 1 || conv->activation.kind < 0 ||
-        conv->activation.kind > CI_ACTIVATION_LAST_FUSED || !ci_window_is_legal(window) || in->images < 1 ||
-        in->channels < 1 || out->height < 1 || out->width < 1 || out->channels < 1 ||
-        in->images != out->images ||
+    if (!conv->kernel || conv->threads < 1 ||
+        ci_check_late_activation(&conv->activation, conv->late_activation) != CI_OK ||
+        !ci_window_is_legal(window) || in->images < 1 || in->channels < 1 || out->height < 1 ||
+        out->width < 1 || out->channels < 1 || in->images != out->images ||
         !ci_window_fits(in->height, out->height, window->kernel_height, window->stride_y,
                         window->dilation_y) ||
         !ci_window_fits(in->width, out->width, window->kernel_width, window->stride_x, window->dilation_x))
@@ -51,4 +51,34 @@ ci_direct_rows ci_direct_rows_of(const ci_direct_conv *conv, const ci_row_split 
         .residual = residual ? residual + image * added->image_stride + y * added->row_stride : NULL,
     };
     return rows;
+}
+
+ci_direct_rows ci_next_direct_rows(const ci_direct_conv *conv, const ci_direct_rows *rows, int32_t done) {
+    const ci_image *out = &conv->output_image;
+    ci_direct_rows part = *rows;
+    part.rows -= done;
+    part.input += (int64_t)done * conv->window.stride_y * conv->input_image.row_stride;
+    part.output += done * out->row_stride;
+    if (part.residual)
+        part.residual += done * conv->residual_image.row_stride;
+    if (ci_is_late(&conv->activation)) {
+        const int64_t row_bytes = (int64_t)out->width * out->channels * (int64_t)sizeof(float);
+        const int64_t most = (CI_LATE_BYTES / row_bytes & ~(int64_t)1) + 2; /* kernels like pairs */
+        part.rows = part.rows < most ? part.rows : (int32_t)most;
+    }
+    return part;
+}
+
+void ci_activate_direct_rows(const ci_direct_conv *conv, const ci_direct_rows *rows) {
+    const ci_image *out = &conv->output_image;
+    if (!ci_is_late(&conv->activation))
+        return;
+    if (out->row_stride == out->width * out->pixel_stride) {
+        ci_activate_pixels(conv->late_activation, &conv->activation, rows->output,
+                           (int64_t)rows->rows * out->width, out->pixel_stride, out->channels);
+        return;
+    }
+    for (int32_t y = 0; y < rows->rows; y++)
+        ci_activate_pixels(conv->late_activation, &conv->activation, rows->output + y * out->row_stride,
+                           out->width, out->pixel_stride, out->channels);
 }

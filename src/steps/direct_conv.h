@@ -5,6 +5,7 @@
 
 #include "conv_infer/microkernel.h"
 #include "conv_infer/program.h"
+#include "steps/late_activation.h"
 #include "steps/windows.h"
 
 typedef struct {
@@ -13,9 +14,10 @@ typedef struct {
     ci_ref residual;                     /* CI_SLOT_NONE: none. Has the output's sizes. */
     ci_image input_image;                /* its padding included */
     ci_image output_image, residual_image;
-    ci_window window;         /* its pads are not read */
-    ci_activation activation; /* at most CI_ACTIVATION_LAST_FUSED */
-    int32_t threads;          /* that a run will have: how finely rows are dealt out */
+    ci_window window; /* its pads are not read */
+    ci_activation activation;
+    const ci_kernel *late_activation; /* NULL where the kernel applies it: see late_activation.h */
+    int32_t threads;                  /* that a run will have: how finely rows are dealt out */
 } ci_direct_conv;
 
 /* Checks the sizes, that windows fit, and the bias: what does not depend on where images lie. */
@@ -38,6 +40,13 @@ typedef struct {
 
 ci_direct_rows ci_direct_rows_of(const ci_direct_conv *conv, const ci_row_split *split, const ci_run *run,
                                  int32_t task);
+
+/* The next of `rows` to compute at once: all that are left, or what stays in the cache until a late
+ * activation has passed over it. */
+ci_direct_rows ci_next_direct_rows(const ci_direct_conv *conv, const ci_direct_rows *rows, int32_t done);
+
+/* The late activation, if there is one, over rows just computed. */
+void ci_activate_direct_rows(const ci_direct_conv *conv, const ci_direct_rows *rows);
 
 /* Channels rounded up to 16: what packed weights and biases are padded to. */
 static inline int64_t ci_padded_channels(int32_t channels) {

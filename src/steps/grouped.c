@@ -8,13 +8,10 @@ typedef struct {
     ci_row_split split;
 } params;
 
-static void task(const void *data, const ci_run *run, int32_t task) {
-    const params *p = data;
-    const ci_direct_conv *conv = &p->conv;
+static void run_rows(const ci_direct_conv *conv, const ci_run *run, const ci_direct_rows *rows) {
     const ci_window *window = &conv->window;
-    const ci_direct_rows rows = ci_direct_rows_of(conv, &p->split, run, task);
     const ci_grouped_f32_args args = {
-        .rows = rows.rows,
+        .rows = rows->rows,
         .width = conv->output_image.width,
         .channels = conv->output_image.channels,
         .kernel_height = window->kernel_height,
@@ -23,20 +20,31 @@ static void task(const void *data, const ci_run *run, int32_t task) {
         .stride_x = window->stride_x,
         .dilation_y = window->dilation_y,
         .dilation_x = window->dilation_x,
-        .input = rows.input,
+        .input = rows->input,
         .input_row = conv->input_image.row_stride,
         .input_pixel = conv->input_image.pixel_stride,
         .weights = ci_address(run, conv->weights),
         .bias = ci_address(run, conv->bias),
-        .output = rows.output,
+        .output = rows->output,
         .output_row = conv->output_image.row_stride,
         .output_pixel = conv->output_image.pixel_stride,
-        .residual = rows.residual,
+        .residual = rows->residual,
         .residual_row = conv->residual_image.row_stride,
         .residual_pixel = conv->residual_image.pixel_stride,
-        .activation = conv->activation,
+        .activation = ci_early_activation(&conv->activation),
     };
     ((ci_grouped_f32_fn *)conv->kernel->function)(&args);
+    ci_activate_direct_rows(conv, rows);
+}
+
+static void task(const void *data, const ci_run *run, int32_t task) {
+    const params *p = data;
+    const ci_direct_rows rows = ci_direct_rows_of(&p->conv, &p->split, run, task);
+    for (int32_t done = 0; done < rows.rows;) {
+        const ci_direct_rows part = ci_next_direct_rows(&p->conv, &rows, done);
+        run_rows(&p->conv, run, &part);
+        done += part.rows;
+    }
 }
 
 ci_status ci_add_grouped(ci_program *program, const ci_direct_conv *grouped) {
