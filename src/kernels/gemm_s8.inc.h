@@ -36,90 +36,64 @@ typedef vi s8_sums[GEMM_S8_MAX_SUMS];
     ((vectors) == 1 || ((vectors) == 3 && VI_LANES == 8) ? 1 : (vectors) == 2 ? 2 : 4)
 
 /* Stores the unit that begins with vector `index` of the tile, which is part `part` of `bytes`. */
-CI_INLINE void store_unit(const int vectors, const scaling *way, int32_t first, vb bytes, const int index,
-                          const int part) {
-    const int unit = GEMM_S8_UNIT(vectors), v = index % vectors;
-    store_row(way, first + index / vectors, bytes, vectors - v < unit ? vectors - v : unit, part,
-              v * VI_LANES);
+CI_INLINE void store_unit(const int vectors, const ci_gemm_s8_args *args, int32_t first, vb bytes,
+                          const int index, const int part) {
+    const int unit = GEMM_S8_UNIT(vectors), v = index % vectors,
+              width = vectors - v < unit ? vectors - v : unit;
+    const int32_t row = args->c_row[first + index / vectors], column = v * VI_LANES;
+    if (CI_LIKELY(row != CI_ROW_SKIPPED)) /* only the last vector of a row may be short */
+        vb_store_part((uint8_t *)args->c + row + column, bytes, width, part,
+                      v + width < vectors ? width * VI_LANES : args->columns - column);
 }
 
-/* Four vectors of scaled sums from number `base` of `count` on become bytes. */
-CI_INLINE void store_four(const int vectors, const int count, const scaling *way, int32_t first,
-                          const vi *scaled, const int base) {
+/* Four vectors of rounded values from number `base` of `count` on become bytes. */
+CI_INLINE void store_four(const int vectors, const int count, const ci_gemm_s8_args *args,
+                          const s8_range *range, int32_t first, const vi *rounded, const int base) {
     const int unit = GEMM_S8_UNIT(vectors);
     const int end =
         unit < 4 ? count : base - base % vectors + vectors; /* of the row, where a unit is a row */
     const int last = end - 1;
-    const vb bytes = pack_scaled(scaled[base], scaled[base + 1 < last ? base + 1 : last],
-                                 scaled[base + 2 < last ? base + 2 : last],
-                                 scaled[base + 3 < last ? base + 3 : last], way);
-    store_unit(vectors, way, first, bytes, base, 0);
+    const vb bytes = pack_bytes(rounded[base], rounded[base + 1 < last ? base + 1 : last],
+                                rounded[base + 2 < last ? base + 2 : last],
+                                rounded[base + 3 < last ? base + 3 : last], range);
+    store_unit(vectors, args, first, bytes, base, 0);
     if (unit < 4 && base + unit < end)
-        store_unit(vectors, way, first, bytes, base + unit, 1);
+        store_unit(vectors, args, first, bytes, base + unit, 1);
     if (unit < 2 && base + 2 < end)
-        store_unit(vectors, way, first, bytes, base + 2, 2);
+        store_unit(vectors, args, first, bytes, base + 2, 2);
     if (unit < 2 && base + 3 < end)
-        store_unit(vectors, way, first, bytes, base + 3, 3);
+        store_unit(vectors, args, first, bytes, base + 3, 3);
 }
 
-/* The common way out: scaled, rounded, packed. */
-CI_INLINE void store_scaled(const int rows, const int vectors, const ci_gemm_s8_args *args, int32_t first,
-                            const vi *sum) {
-    const scaling way = scaling_of(args);
-    vf scale[GEMM_S8_MAX_VECTORS];
-    vi scaled[GEMM_S8_MAX_SUMS];
+/* The two common ways out: scaled, with a residual where the tile `adds` one, rounded, packed. */
+CI_INLINE void store_quickly(const int rows, const int vectors, const int adds, const ci_gemm_s8_args *args,
+                             const storing *way, int32_t first, const vi *sum) {
+    static const uint8_t nothing[GEMM_S8_MAX_VECTORS * VI_LANES];
+    const ci_residual_s8 *residual = &args->requantise.residual;
+    const float *scale = args->requantise.scale;
+    vi rounded[GEMM_S8_MAX_SUMS];
     CI_UNROLL
-    for (int v = 0; v < vectors; v++)
-        scale[v] = vf_load(args->requantise.scale + v * VI_LANES);
-    CI_UNROLL
-    for (int i = 0; i < rows * vectors; i++)
-        scaled[i] = s8_scale_small(sum[i], scale[i % vectors]);
+    for (int r = 0; r < rows; r++) {
+        const uint8_t *data = nothing;
+        if (adds && CI_LIKELY(args->c_row[first + r] != CI_ROW_SKIPPED))
+            data = residual->data + residual->row[first + r];
+        CI_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const int i = r * vectors + v, column = v * VI_LANES;
+            if (adds)
+                rounded[i] = s8_add_small(vf_mul(vf_from_vi(sum[i]), vf_load(scale + column)), &way->addition,
+                                          data + column, v + 1 < vectors ? VI_LANES : args->columns - column);
+            else
+                rounded[i] = s8_scale_small(sum[i], vf_load(scale + column));
+        }
+    }
     const int count = rows * vectors, step = GEMM_S8_UNIT(vectors) < 4 ? 4 : vectors;
     const int groups = (count + step - 1) / step;
     CI_UNROLL
     for (int group = 0; group < groups; group++) {
-        store_four(vectors, count, &way, first, scaled, group * step);
+        store_four(vectors, count, args, &way->range, first, rounded, group * step);
         if (vectors > 4)
-            store_four(vectors, count, &way, first, scaled, group * step + 4);
-    }
-}
-
-/* The second way. `count` vectors, at most four, of a row. */
-CI_INLINE void store_added_part(const ci_gemm_s8_args *args, const s8_range *range,
-                                const s8_addition *addition, int32_t row, int32_t column, const int32_t *sums,
-                                const int count) {
-    const uint8_t *data = args->requantise.residual.data + args->requantise.residual.row[row] + column;
-    const int32_t left = args->columns - column;
-    vi part[4];
-    CI_UNROLL
-    for (int v = 0; v < count; v++) {
-        const vf scaled = vf_mul(vf_from_vi(vi_load(sums + v * VI_LANES)),
-                                 vf_load(args->requantise.scale + column + v * VI_LANES));
-        part[v] = s8_add_residual(scaled, addition, data + v * VI_LANES, left - v * VI_LANES);
-    }
-    const int last = count - 1;
-    const vb bytes = vb_clamp(
-        vb_pack(part[0], part[1 < last ? 1 : last], part[2 < last ? 2 : last], part[last], range->zero_point),
-        range->minimum, range->maximum);
-    vb_store_part((uint8_t *)args->c + args->c_row[row] + column, bytes, count > 2 ? 4 : count, 0, left);
-}
-
-static CI_NOINLINE void store_rows_added(const ci_gemm_s8_args *args, int32_t first, int32_t rows,
-                                         int32_t vectors, const int32_t *sums) {
-    const s8_range range = s8_stored_range_of(&args->requantise);
-    const s8_addition addition = s8_addition_of(&args->requantise);
-    for (int32_t row = first; row < first + rows; row++, sums += vectors * VI_LANES) {
-        if (args->c_row[row] == CI_ROW_SKIPPED)
-            continue;
-        int32_t v = 0;
-        for (; v + 4 <= vectors; v += 4)
-            store_added_part(args, &range, &addition, row, v * VI_LANES, sums + v * VI_LANES, 4);
-        if (v + 3 == vectors)
-            store_added_part(args, &range, &addition, row, v * VI_LANES, sums + v * VI_LANES, 3);
-        else if (v + 2 == vectors)
-            store_added_part(args, &range, &addition, row, v * VI_LANES, sums + v * VI_LANES, 2);
-        else if (v + 1 == vectors)
-            store_added_part(args, &range, &addition, row, v * VI_LANES, sums + v * VI_LANES, 1);
+            store_four(vectors, count, args, &way->range, first, rounded, group * step + 4);
     }
 }
 
@@ -200,7 +174,7 @@ CI_INLINE void sum_tile(const int rows, const int vectors, const ci_gemm_s8_args
 #endif
 
 CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *args, int32_t first,
-                    store_way way, const prefetching *next) {
+                    const storing *way, const prefetching *next) {
     s8_sums sum;
     const uint8_t *row[GEMM_S8_MAX_ROWS];
     CI_UNROLL
@@ -208,25 +182,26 @@ CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *ar
         row[r] = args->a + args->a_row[first + r];
     sum_tile(rows, vectors, args, row, sum, next->from, next->step);
 
-    if (CI_LIKELY(way == STORE_SCALED)) {
-        store_scaled(rows, vectors, args, first, sum);
+    if (CI_LIKELY(way->way == STORE_SCALED)) {
+        store_quickly(rows, vectors, 0, args, way, first, sum);
+        return;
+    }
+    if (way->way == STORE_ADDED) {
+        store_quickly(rows, vectors, 1, args, way, first, sum);
         return;
     }
     int32_t spilled[GEMM_S8_MAX_SUMS * VI_LANES];
     CI_UNROLL
     for (int i = 0; i < rows * vectors; i++)
         vi_store(spilled + i * VI_LANES, sum[i]);
-    if (way == STORE_ADDED)
-        store_rows_added(args, first, rows, vectors, spilled);
-    else
-        store_rows_generally(args, first, rows, vectors, spilled);
+    store_rows_generally(args, first, rows, vectors, spilled);
 }
 
-typedef void tile_fn(const ci_gemm_s8_args *args, int32_t first, store_way way, const prefetching *next);
+typedef void tile_fn(const ci_gemm_s8_args *args, int32_t first, const storing *way, const prefetching *next);
 
 #define TILE(rows, vectors)                                                                                  \
     static CI_NOINLINE void tile_##rows##x##vectors(const ci_gemm_s8_args *args, int32_t first,              \
-                                                    store_way way, const prefetching *next) {                \
+                                                    const storing *way, const prefetching *next) {           \
         tile(rows, vectors, args, first, way, next);                                                         \
     }
 #define TILES_1(vectors) TILE(1, vectors)
@@ -274,12 +249,12 @@ void GEMM_S8_NAME(const ci_gemm_s8_args *args) {
     const int32_t vectors = (args->columns + VI_LANES - 1) / VI_LANES;
     const int32_t most = tiles[vectors - 1].rows, count = (args->rows + most - 1) / most;
     const int32_t rows = args->rows / count, taller = args->rows % count;
-    const store_way way = store_way_of(args, vectors);
+    const storing way = storing_of(args, vectors);
     prefetching next = prefetching_of(args, count);
     int32_t first = 0;
     for (int32_t index = 0; index < count; index++) {
         const int32_t here = rows + (index < taller);
-        tiles[vectors - 1].tile[here - 1](args, first, way, &next);
+        tiles[vectors - 1].tile[here - 1](args, first, &way, &next);
         next.from += next.share;
         first += here;
     }

@@ -94,9 +94,8 @@ static void aim(const ci_gemm_s8_args *args, const row_tile *tile, int32_t rows,
 
 typedef struct {
     vf scale[2];
-    s8_range range;
-    s8_addition addition;
-    int32_t columns, adds;
+    storing store;
+    int32_t columns;
 } epilogue;
 
 CI_INLINE void finish_groups_by(const int vectors, const int adds, const epilogue *way, const block *from,
@@ -105,8 +104,8 @@ CI_INLINE void finish_groups_by(const int vectors, const int adds, const epilogu
     const int32_t *sums = from->sums + group * (4 * VI_LANES);
     uint8_t *const *to = from->to + group * together;
     const uint8_t *const *residual = from->residual + group * together;
-    const s8_range range = way->range;
-    const s8_addition addition = way->addition;
+    const s8_range range = way->store.range;
+    const s8_addition addition = way->store.addition;
     const vf scale[2] = {way->scale[0], way->scale[1]};
     const int32_t columns = way->columns;
     for (; group < until; group++, sums += 4 * VI_LANES, to += together, residual += together) {
@@ -116,13 +115,12 @@ CI_INLINE void finish_groups_by(const int vectors, const int adds, const epilogu
             const int v = i % vectors;
             const vi sum = vi_load(sums + i * VI_LANES);
             if (adds)
-                part[i] = s8_add_residual(vf_mul(vf_from_vi(sum), scale[v]), &addition,
-                                          residual[i / vectors] + v * VI_LANES, columns - v * VI_LANES);
+                part[i] = s8_add_small(vf_mul(vf_from_vi(sum), scale[v]), &addition,
+                                       residual[i / vectors] + v * VI_LANES, columns - v * VI_LANES);
             else
                 part[i] = s8_scale_small(sum, scale[v]);
         }
-        const vb bytes = vb_clamp(vb_pack(part[0], part[1], part[2], part[3], range.zero_point),
-                                  range.minimum, range.maximum);
+        const vb bytes = pack_bytes(part[0], part[1], part[2], part[3], &range);
         CI_UNROLL
         for (int i = 0; i < together; i++)
             vb_store_part(to[i], bytes, vectors, i, columns);
@@ -131,7 +129,7 @@ CI_INLINE void finish_groups_by(const int vectors, const int adds, const epilogu
 
 CI_INLINE void finish_groups(const int vectors, const epilogue *way, const block *from, int32_t group,
                              int32_t until) {
-    if (way->adds)
+    if (way->store.way == STORE_ADDED)
         finish_groups_by(vectors, 1, way, from, group, until);
     else
         finish_groups_by(vectors, 0, way, from, group, until);
@@ -288,14 +286,8 @@ void ci_gemm_s8_any_amx(const ci_gemm_s8_args *args) {
     const int32_t vectors = args->columns > VI_LANES ? 2 : 1, most = MOST_TILES / vectors;
     const int32_t rows = args->rows < TILE_ROWS ? args->rows : TILE_ROWS;
     const int32_t tiles = (args->rows + TILE_ROWS - 1) / TILE_ROWS;
-    const store_way store = store_way_of(args, vectors);
-    const int32_t is_deferred = store != STORE_GENERALLY;
-    epilogue way = {
-        .range = s8_stored_range_of(&args->requantise),
-        .addition = s8_addition_of(&args->requantise),
-        .columns = args->columns,
-        .adds = store == STORE_ADDED,
-    };
+    epilogue way = {.store = storing_of(args, vectors), .columns = args->columns};
+    const int32_t is_deferred = way.store.way != STORE_GENERALLY;
     if (is_deferred) {
         way.scale[0] = vf_load(args->requantise.scale);
         way.scale[1] = vectors > 1 ? vf_load(args->requantise.scale + VI_LANES) : way.scale[0];

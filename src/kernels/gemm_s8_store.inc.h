@@ -10,36 +10,31 @@ CI_INLINE store_way store_way_of(const ci_gemm_s8_args *args, int32_t vectors) {
     if (args->requantise.rule != CI_REQUANTISE_SCALE || args->a_sum || args->requantise.flip)
         return STORE_GENERALLY;
     if (args->requantise.residual.data)
-        return STORE_ADDED;
+        return s8_adds_little(&args->requantise.residual) ? STORE_ADDED : STORE_GENERALLY;
     int small = 1;
     for (int32_t v = 0; v < vectors; v++)
         small &= vf_all_below_1(vf_load(args->requantise.scale + v * VI_LANES));
     return small ? STORE_SCALED : STORE_GENERALLY;
 }
 
-/* What the first way needs, read once: bytes are stored through a pointer that might point anywhere. */
+/* What the first two ways need, made once for a call: it stays in memory, whence instructions take it. */
 typedef struct {
-    vi zero_point; /* int16 */
-    vb minimum, maximum;
-    int32_t columns;
-    uint8_t *c;
-    const int32_t *c_row;
-} scaling;
+    store_way way;
+    s8_range range; /* of what is stored */
+    s8_addition addition;
+} storing;
 
-CI_INLINE scaling scaling_of(const ci_gemm_s8_args *args) {
-    const scaling result = {
-        .zero_point = vi_set1_16(args->requantise.zero_point),
-        .minimum = vb_set1(args->requantise.minimum),
-        .maximum = vb_set1(args->requantise.maximum),
-        .columns = args->columns,
-        .c = args->c,
-        .c_row = args->c_row,
+CI_INLINE storing storing_of(const ci_gemm_s8_args *args, int32_t vectors) {
+    const storing result = {
+        .way = store_way_of(args, vectors),
+        .range = s8_stored_range_of(&args->requantise),
+        .addition = s8_addition_of(&args->requantise),
     };
     return result;
 }
 
-CI_INLINE vb pack_scaled(vi a, vi b, vi c, vi d, const scaling *way) {
-    return vb_clamp(vb_pack(a, b, c, d, way->zero_point), way->minimum, way->maximum);
+CI_INLINE vb pack_bytes(vi a, vi b, vi c, vi d, const s8_range *range) {
+    return vb_clamp(vb_pack(a, b, c, d, range->zero_point), range->minimum, range->maximum);
 }
 
 /* Sums that go another way than the two above: raw, with a weight zero point, scaled by much, or by
@@ -67,19 +62,13 @@ static CI_NOINLINE void store_rows_generally(const ci_gemm_s8_args *args, int32_
                 else
                     part[v] = s8_rounded(part[v], requantise, n);
                 if (requantise->residual.data)
-                    part[v] = s8_add_residual(vf_from_vi(part[v]), &addition,
-                                              requantise->residual.data + requantise->residual.row[row] + n,
-                                              args->columns - n);
+                    part[v] = s8_add_any(vf_from_vi(part[v]), &addition,
+                                         requantise->residual.data + requantise->residual.row[row] + n,
+                                         args->columns - n);
             }
             if (requantise->rule != CI_REQUANTISE_NONE)
                 vb_store_part((uint8_t *)args->c + args->c_row[row] + column,
                               s8_finish(part[0], part[1], part[2], part[3], &range), 4, 0, left);
         }
     }
-}
-
-CI_INLINE void store_row(const scaling *way, int32_t row, vb bytes, const int vectors, const int part,
-                         int32_t column) {
-    if (CI_LIKELY(way->c_row[row] != CI_ROW_SKIPPED))
-        vb_store_part(way->c + way->c_row[row] + column, bytes, vectors, part, way->columns - column);
 }

@@ -68,7 +68,7 @@ typedef struct {
     vf low, high; /* of the value before the residual is added, less its zero point */
     vf scale, data_scale, constant;
     vf to_integer, own_offset; /* added one after the other: rounds, and moves to the value less its origin */
-    vi data_origin;
+    vf data_offset;            /* what vf_above_2_23() adds, and the residual's origin: to be added */
 } s8_addition;
 
 CI_INLINE s8_addition s8_addition_of(const ci_requantise *requantise) {
@@ -81,20 +81,34 @@ CI_INLINE s8_addition s8_addition_of(const ci_requantise *requantise) {
         .constant = vf_set1(residual->constant),
         .to_integer = vf_set1(TO_INTEGER),
         .own_offset = vf_set1((float)(requantise->zero_point - residual->origin) - TO_INTEGER),
-        .data_origin = vi_set1(residual->data_origin),
+        .data_offset = vf_set1(-8388608.0f - (float)residual->data_origin),
     };
     return addition;
 }
 
-/* Adds the residual's first `columns` bytes from `data` on to a scaled value, or one that is rounded already;
- * answers the new rounded value, to which `out_origin` is yet to be added. The limits are whole numbers, so
- * that it does not matter whether they or the rounding come first. */
-CI_INLINE vi s8_add_residual(vf scaled, const s8_addition *addition, const uint8_t *data, int32_t columns) {
+/* Whether no sum of a residual and what it is added to comes near the ends of int32. */
+CI_INLINE int s8_adds_little(const ci_residual_s8 *residual) {
+    const float limit = 1e6f, constant = residual->constant;
+    return residual->scale < limit && residual->data_scale < limit && constant < limit && constant > -limit;
+}
+
+/* The residual's first `columns` bytes from `data` on, added to a scaled value, or to one that is rounded
+ * already. The limits are whole numbers, so that it does not matter whether they or the rounding come first.
+ */
+CI_INLINE vf s8_with_residual(vf scaled, const s8_addition *addition, const uint8_t *data, int32_t columns) {
     const vf limited = vf_max(vf_min(scaled, addition->high), addition->low);
     const vf own = vf_add(vf_add(limited, addition->to_integer), addition->own_offset);
-    const vf other = vf_from_vi(vi_sub(vi_load_bytes(data, columns), addition->data_origin));
-    const vf sum = vf_fma(own, addition->scale, vf_fma(other, addition->data_scale, addition->constant));
-    return vi_from_vf(vf_min(sum, vf_set1(32767.0f)));
+    const vf other = vf_add(vf_above_2_23(vi_load_bytes(data, columns)), addition->data_offset);
+    return vf_fma(own, addition->scale, vf_fma(other, addition->data_scale, addition->constant));
+}
+
+/* The new rounded value, to which `out_origin` is yet to be added; bounded as in s8_scale_any(), where it is
+ * not known that it s8_adds_little(). */
+CI_INLINE vi s8_add_small(vf scaled, const s8_addition *addition, const uint8_t *data, int32_t columns) {
+    return vi_from_vf(s8_with_residual(scaled, addition, data, columns));
+}
+CI_INLINE vi s8_add_any(vf scaled, const s8_addition *addition, const uint8_t *data, int32_t columns) {
+    return vi_from_vf(vf_min(s8_with_residual(scaled, addition, data, columns), vf_set1(32767.0f)));
 }
 
 #endif

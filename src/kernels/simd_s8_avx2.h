@@ -110,6 +110,9 @@ CI_INLINE int vf_all_below_1(vf x) {
 CI_INLINE vf vf_from_vi(vi x) {
     return _mm256_cvtepi32_ps(x);
 }
+CI_INLINE vf vf_above_2_23(vi x) {
+    return _mm256_castsi256_ps(_mm256_or_si256(x, _mm256_set1_epi32(0x4b000000)));
+}
 CI_INLINE vi vi_from_vf(vf x) {
     return _mm256_cvtps_epi32(x);
 }
@@ -121,11 +124,17 @@ CI_INLINE vi vi_broadcast_4(const uint8_t *p) {
 }
 CI_INLINE vi vi_load_bytes(const uint8_t *p, int32_t n) {
     uint64_t bytes = 0;
-    if (n >= 8)
+    if (CI_LIKELY(n >= 8)) {
         memcpy(&bytes, p, 8);
-    else
+    } else if (n >= 4) { /* two fours that overlap */
+        uint32_t low, high;
+        memcpy(&low, p, 4);
+        memcpy(&high, p + n - 4, 4);
+        bytes = low | (uint64_t)high << (8 * (n - 4));
+    } else {
         for (int32_t i = 0; i < n; i++)
             bytes |= (uint64_t)p[i] << (8 * i);
+    }
     return _mm256_cvtepu8_epi32(_mm_cvtsi64_si128((int64_t)bytes));
 }
 CI_INLINE vi vi_even_bytes(vi x) {
@@ -204,7 +213,7 @@ CI_INLINE void store_first_bytes(uint8_t *p, __m128i x, int32_t n) {
         *p = (uint8_t)rest;
 }
 CI_INLINE void store_up_to_16(uint8_t *p, __m128i x, int32_t n) {
-    if (n >= 16)
+    if (CI_LIKELY(n >= 16))
         _mm_storeu_si128((__m128i *)(void *)p, x);
     else
         store_first_bytes(p, x, n);
@@ -214,13 +223,13 @@ CI_INLINE void vb_store_part(uint8_t *p, vb x, const int vectors, const int part
     if (vectors == 1) {
         const __m128i half = part < 2 ? low : high,
                       quarter = part % 2 ? _mm_unpackhi_epi64(half, half) : half;
-        if (n >= 8)
+        if (CI_LIKELY(n >= 8))
             _mm_storel_epi64((__m128i *)(void *)p, quarter);
         else
             store_first_bytes(p, quarter, n);
     } else if (vectors == 2) {
         store_up_to_16(p, part ? high : low, n);
-    } else if (n >= 32) {
+    } else if (CI_LIKELY(n >= 32)) {
         _mm256_storeu_si256((__m256i *)(void *)p, x);
     } else {
         store_up_to_16(p, low, n);

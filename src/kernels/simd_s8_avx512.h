@@ -114,6 +114,10 @@ CI_INLINE int vf_all_below_1(vf x) {
 CI_INLINE vf vf_from_vi(vi x) {
     return _mm512_cvtepi32_ps(x);
 }
+/* Integers from 0 to 2^23 - 1, plus 2^23: an addition takes that off together with something else. */
+CI_INLINE vf vf_above_2_23(vi x) {
+    return _mm512_castsi512_ps(_mm512_or_si512(x, _mm512_set1_epi32(0x4b000000)));
+}
 CI_INLINE vi vi_from_vf(vf x) { /* rounds half to even */
     return _mm512_cvtps_epi32(x);
 }

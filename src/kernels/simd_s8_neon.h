@@ -117,6 +117,9 @@ CI_INLINE int vf_all_below_1(vf x) {
 CI_INLINE vf vf_from_vi(vi x) {
     return vcvtq_f32_s32(x);
 }
+CI_INLINE vf vf_above_2_23(vi x) {
+    return vreinterpretq_f32_s32(vorrq_s32(x, vdupq_n_s32(0x4b000000)));
+}
 CI_INLINE vi vi_from_vf(vf x) {
     return vcvtnq_s32_f32(x);
 }

@@ -159,10 +159,10 @@ CI_INLINE void add_residual(const ci_winograd_s8_args *args, const s8_addition *
     CI_UNROLL
     for (int i = 0; i < 4; i++) {
         const uint8_t *from = data + i / 2 * args->residual_row_stride + i % 2 * args->residual_pixel_stride;
-        outputs[0][i] = s8_add_residual(vf_from_vi(outputs[0][i]), addition, from, columns);
+        outputs[0][i] = s8_add_any(vf_from_vi(outputs[0][i]), addition, from, columns);
         if (columns > VI_LANES)
             outputs[1][i] =
-                s8_add_residual(vf_from_vi(outputs[1][i]), addition, from + VI_LANES, columns - VI_LANES);
+                s8_add_any(vf_from_vi(outputs[1][i]), addition, from + VI_LANES, columns - VI_LANES);
     }
 }
 
