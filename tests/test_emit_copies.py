@@ -136,3 +136,21 @@ def test_channel_shuffle(groups):
     output = Operand(x.shape, np.float32)
     result = run_node("ChannelGather", [Operand.of(x)], output, {"channels": channels})
     np.testing.assert_array_equal(result, x[..., channels])
+
+
+@FAST
+@given(data=st.data())
+def test_channel_gather_of_bytes(data):
+    """Sixteen at a time, out of windows of sixteen: near and far apart, at either end of the row, repeated."""
+    size = data.draw(st.integers(1, 90))
+    indices = st.integers(0, size - 1)
+    order = data.draw(st.sampled_from(["any", "ascending", "repeated", "strided"]))
+    if order == "strided":
+        channels = np.arange(data.draw(indices), size, data.draw(st.integers(1, 5)))
+    elif order == "repeated":
+        channels = np.repeat(np.arange(size), data.draw(st.integers(1, 4)))
+    else:
+        channels = np.array(data.draw(st.lists(indices, min_size=1, max_size=70)))
+        channels = np.sort(channels) if order == "ascending" else channels
+    array = np.random.default_rng(0).integers(0, 256, (3, 2, size), dtype=np.uint8)
+    check(data, "ChannelGather", Operand.of(array), array[..., channels], {"channels": channels.astype(np.int32)})

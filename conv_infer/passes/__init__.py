@@ -17,6 +17,7 @@ from .recognise_activations import recognise_activations
 from .recognise_normalisation import recognise_normalisation
 from .recognise_shuffle import recognise_shuffle
 from .remove_dead import remove_dead
+from .repeat_channels import repeat_channels
 from .sink_reshapes import sink_reshapes
 from .split_transposed import split_transposed
 from .store_unsigned import store_unsigned
@@ -43,6 +44,7 @@ PASSES = (
     fold_padding,
     trim_windows,
     fuse_residuals,
+    repeat_channels,
     store_unsigned,
     tidy,
 )

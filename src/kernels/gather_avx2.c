@@ -1,4 +1,4 @@
-/* Picks 32-bit elements of each row by a table, AVX2. */
+/* Picks 32-bit elements and bytes of each row by a table, AVX2. */
 #include <immintrin.h>
 
 #include "conv_infer/microkernel.h"
@@ -16,3 +16,11 @@ void ci_gather_x32_avx2(const ci_gather_args *args) {
             y[column] = x[args->index[column]];
     }
 }
+
+#define GATHER_BYTES ci_gather_x8_avx2
+#define bytes16 __m128i
+#define bytes16_load(from) _mm_loadu_si128((const __m128i *)(const void *)(from))
+#define bytes16_store(to, x) _mm_storeu_si128((__m128i *)(void *)(to), x)
+#define bytes16_pick(x, places) _mm_shuffle_epi8(x, places)
+#define bytes16_or(a, b) _mm_or_si128(a, b)
+#include "gather_bytes.inc.h"
