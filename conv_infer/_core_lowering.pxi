@@ -249,21 +249,33 @@ cdef class Conv2d:
         self.args.is_packed = 1
 
 
-def conv2d_s8(input, filter, bias, output, dict quantisation, stride, pad, dilation, int groups, uint32_t allowed,
-              str form, int strip, scratch=None, bint is_packed=False):
-    """As convolve_s8, by a form of lowering; `is_packed`: the scratch has the weights from an earlier call."""
+cdef class Conv2dS8:
+    """As convolve_s8, by a form of lowering. The first run packs the weights into its scratch; later ones, with the same,
+    may find another image in the same array."""
+
     cdef ci_conv2d_s8_args args
-    args.convolution = convolution_of(input, filter, bias, output, quantisation, stride, pad, dilation, groups, allowed)
-    args.form, args.strip = <ci_lowering_form><int>lowering_forms().index(form), strip
-    args.is_packed = is_packed
-    cdef int64_t needed = 0
-    cdef void *memory = data_of(scratch)
-    cdef int64_t memory_bytes = 0 if scratch is None else scratch.nbytes
-    cdef ci_status status
-    if scratch is None:
-        check_operator(ci_conv2d_s8_scratch_bytes(&args, &needed), f"conv2d_s8, lowering {form}")
-    else:
+    cdef tuple arrays  # which the arguments point into
+    cdef str form
+    cdef readonly int64_t scratch_bytes
+
+    def __cinit__(
+        self, input, filter, bias, output, dict quantisation, stride, pad, dilation, int groups, uint32_t allowed,
+        str form, int strip,
+    ):
+        self.arrays, self.form = (input, filter, bias, output, *quantisation.values()), form
+        self.args.convolution = convolution_of(
+            input, filter, bias, output, quantisation, stride, pad, dilation, groups, allowed)
+        self.args.form, self.args.strip = <ci_lowering_form><int>lowering_forms().index(form), strip
+        self.args.is_packed = 0
+        check_operator(ci_conv2d_s8_scratch_bytes(&self.args, &self.scratch_bytes), f"conv2d_s8, lowering {form}")
+
+    def run(self, scratch) -> None:
+        """Not from two threads at once: the scratch is one."""
+        cdef void *memory = data_of(scratch)
+        cdef int64_t memory_bytes = scratch.nbytes
+        cdef ci_status status
         with nogil:
-            status = ci_conv2d_s8(&args, memory, memory_bytes)
-        check_operator(status, f"conv2d_s8, lowering {form}")
-    return needed
+            status = ci_conv2d_s8(&self.args, memory, memory_bytes)
+        if status != CI_OK:
+            check_operator(status, f"conv2d_s8, lowering {self.form}")
+        self.args.is_packed = 1

@@ -16,7 +16,7 @@ AUTO = "auto"
 
 def check_form(lowering: Any) -> None:
     forms = [AUTO, *_core.lowering_forms()]
-    if lowering not in forms:
+    if not isinstance(lowering, str) or lowering not in forms:
         raise InputError(f"lowering: {lowering!r} is not one of {', '.join(forms)}")
 
 

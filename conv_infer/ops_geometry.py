@@ -14,9 +14,17 @@ DTYPES = (*FLOATS, "int8", "uint8")
 SUMS = {"float32": np.float32, "float64": np.float64, "int8": np.int32, "uint8": np.int32}
 
 
+def any_array(name: str, value: Any) -> np.ndarray:
+    """An array of any rank and dtype."""
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: not an array: {error}") from None
+
+
 def array_of(name: str, value: Any, ranks: tuple[int, ...], dtypes: tuple[str, ...] = DTYPES) -> np.ndarray:
     """A non-empty array of one of the ranks and dtypes."""
-    array = np.asarray(value)
+    array = any_array(name, value)
     if array.dtype.name not in dtypes:
         raise InputError(f"{name}: dtype {array.dtype} is not supported; supported: {', '.join(dtypes)}")
     if array.ndim not in ranks:
@@ -66,7 +74,7 @@ def _sequence(name: str, value: Any, lengths: tuple[int, ...]) -> list[Any]:
 
 def check_layout(layout: Any) -> bool:
     """Whether channels come last."""
-    if layout not in ("NCHW", "NHWC"):
+    if not isinstance(layout, str) or layout not in ("NCHW", "NHWC"):
         raise InputError(f"layout: {layout!r} is neither 'NCHW' nor 'NHWC'")
     return layout == "NHWC"
 
@@ -92,6 +100,8 @@ class Geometry:
         self.image_name = image_name
         self.height, self.width = size
         self.kernel = kernel
+        if not isinstance(ceil_mode, bool | int | np.bool_) or ceil_mode not in (0, 1):
+            raise InputError(f"ceil_mode: {ceil_mode!r} is neither True nor False")
         self.strides = pair("stride", stride)
         self.dilations = pair("dilation", dilation)
         pads = list(pads_of("pad", pad))

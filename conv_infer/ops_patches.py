@@ -8,7 +8,7 @@ import numpy as np
 
 from . import _core
 from .errors import ConvInferError, InputError, MemoryLimitError
-from .ops_geometry import SUMS, Geometry, array_of, check_layout, pair
+from .ops_geometry import SUMS, Geometry, any_array, array_of, check_layout, pair
 
 
 def im2row(
@@ -139,7 +139,7 @@ def fold_output(product: Any, size: Any, *, layout: str = "NCHW") -> np.ndarray:
     `conv_infer.InputError` naming the argument that is at fault.
     """
     last = check_layout(layout)
-    product = np.asarray(product)
+    product = any_array("product", product)
     height, width = pair("size", size)
     if product.ndim not in (2, 3) or product.shape[-2] != height * width:
         raise InputError(f"product: shape {list(product.shape)}, expected [..., {height * width}, channels]")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +11,40 @@ import numpy as np
 
 from .errors import InputError
 from .isa import allowed_isa_bits
+from .ops_geometry import any_array
 
 INT32 = np.iinfo(np.int32)
 
 
+def with_parameters_of(check: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """For a function that passes its **parameters on to `check`: its signature shows them all, and an error about one
+    that is missing or unknown names the function that was called."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        own = inspect.signature(function)
+        named = [entry for entry in own.parameters.values() if entry.kind is not entry.VAR_KEYWORD]
+        passed = [entry for name, entry in inspect.signature(check).parameters.items() if name not in own.parameters]
+        signature = own.replace(parameters=[*named, *passed])
+
+        @functools.wraps(function)
+        def checked(*arguments: Any, **parameters: Any) -> Any:
+            try:
+                return function(*arguments, **parameters)
+            except TypeError:
+                try:
+                    signature.bind(*arguments, **parameters)
+                except TypeError as error:
+                    raise TypeError(f"{function.__name__}(): {error}") from None
+                raise
+
+        checked.__signature__ = signature  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
 def tensor_of(name: str, array: Any, rank: int, dtype: type = np.int8) -> np.ndarray:
-    array = np.asarray(array)
+    array = any_array(name, array)
     if array.dtype != dtype or array.ndim != rank or array.size == 0:
         wanted = f"a non-empty {np.dtype(dtype)} array of rank {rank}"
         raise InputError(f"{name}: {array.dtype}{list(array.shape)} is not {wanted}")
@@ -23,7 +53,7 @@ def tensor_of(name: str, array: Any, rank: int, dtype: type = np.int8) -> np.nda
 
 def integers_of(name: str, values: Any, count: int, least: int = INT32.min, most: int = INT32.max) -> np.ndarray:
     """One int32 for each of `count` channels; one value stands for all."""
-    array = np.asarray(values)
+    array = any_array(name, values)
     if array.dtype.kind not in "iu" or array.size not in (1, count) or array.ndim > 1:
         raise InputError(f"{name}: {array.dtype}{list(array.shape)} is neither one integer nor {count} of them")
     if array.min() < least or array.max() > most:
@@ -37,6 +67,11 @@ def number(name: str, value: Any, least: int = INT32.min, most: int = INT32.max)
     if not least <= value <= most:
         raise InputError(f"{name}: {int(value)} is not between {least} and {most}")
     return int(value)
+
+
+def allowed_of(allowed: Any) -> int:
+    """Bits of instruction sets; 0 stands for what CONV_INFER_ISA allows."""
+    return number("allowed", allowed, 0, 2**32 - 1) or allowed_isa_bits()
 
 
 def clamp_of(activation_min: Any, activation_max: Any) -> tuple[int, int]:
@@ -59,8 +94,9 @@ def quantisation_of(channels: int, arguments: dict[str, Any]) -> dict[str, Any]:
 def bias_of(bias: Any, channels: int) -> np.ndarray | None:
     if bias is None:
         return None
-    if np.shape(bias) != (channels,):
-        raise InputError(f"bias: shape {list(np.shape(bias))}, not [{channels}]")
+    bias = any_array("bias", bias)
+    if bias.shape != (channels,):
+        raise InputError(f"bias: shape {list(bias.shape)}, not [{channels}]")
     return integers_of("bias", bias, channels)
 
 
@@ -121,5 +157,5 @@ def windowed(
         sizes.append(output_size(given[name], name, padded, span, stride[axis]))
     output = empty_output((input.shape[0], *sizes, channels))
     quantisation = quantisation_of(channels, given)
-    allowed = number("allowed", given["allowed"]) or allowed_isa_bits()
+    allowed = allowed_of(given["allowed"])
     return input, filter, bias_of(bias, channels), output, quantisation, stride, pad, dilation, last, allowed

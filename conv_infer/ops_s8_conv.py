@@ -9,8 +9,8 @@ import numpy as np
 from . import _core
 from .errors import InputError
 from .ops_forms import AUTO, check_form, fastest, strip_for
-from .ops_geometry import Geometry
-from .ops_s8_arguments import positive, run_in_scratch, scratch_of, tensor_of, windowed
+from .ops_geometry import Geometry, any_array
+from .ops_s8_arguments import positive, run_in_scratch, scratch_of, tensor_of, windowed, with_parameters_of
 
 
 def arguments_of(
@@ -46,6 +46,7 @@ def arguments_of(
     return windowed(input, filter, filter.shape[1:3], channels, bias, quantised, groups)
 
 
+@with_parameters_of(arguments_of)
 def convolve_s8(input: Any, filter: Any, bias: Any = None, *, scratch: Any = None, **parameters: Any) -> np.ndarray:
     """Convolution, dense or in groups, 1x1, 1xN or any window.
 
@@ -62,6 +63,7 @@ def convolve_s8(input: Any, filter: Any, bias: Any = None, *, scratch: Any = Non
     return arguments[3]
 
 
+@with_parameters_of(arguments_of)
 def convolve_s8_scratch_bytes(input: Any, filter: Any, bias: Any = None, **parameters: Any) -> int:
     """Bytes of scratch that `convolve_s8` needs for these arguments."""
     return _core.convolve_s8(*arguments_of(input, filter, bias, **parameters))
@@ -72,7 +74,7 @@ class ConvolutionS8:
 
     `lowering` is the form that was asked for, or that "auto" has chosen; `output` is what `run` answers each time."""
 
-    __slots__ = ("_arguments", "_is_packed", "_scratch", "lowering", "output", "scratch_bytes")
+    __slots__ = ("_core", "_is_checked", "_scratch", "lowering", "output", "scratch_bytes")
 
     def __init__(self, arguments: tuple[Any, ...], lowering: str, scratch: np.ndarray | None = None):
         check_form(lowering)
@@ -86,19 +88,19 @@ class ConvolutionS8:
         )
         if lowering == AUTO:
             lowering = fastest(geometry, filter.shape[3], filter.shape[0] // groups, "int8")
-        self._arguments = (*arguments, lowering, strip_for(lowering, geometry))
-        self._is_packed = False
         self.lowering, self.output = lowering, output
-        self.scratch_bytes = _core.conv2d_s8(*self._arguments)
-        self._scratch = scratch
+        self._core = _core.Conv2dS8(*arguments, lowering, strip_for(lowering, geometry))
+        self.scratch_bytes = self._core.scratch_bytes
+        self._scratch, self._is_checked = scratch, False
 
     def run(self) -> np.ndarray:
-        self._scratch = scratch_of(self.scratch_bytes, self._scratch)
-        _core.conv2d_s8(*self._arguments, self._scratch, self._is_packed)
-        self._is_packed = True
+        if not self._is_checked:
+            self._scratch, self._is_checked = scratch_of(self.scratch_bytes, self._scratch), True
+        self._core.run(self._scratch)
         return self.output
 
 
+@with_parameters_of(arguments_of)
 def conv2d_s8(
     input: Any, filter: Any, bias: Any = None, *, lowering: str = AUTO, scratch: Any = None, **parameters: Any
 ) -> np.ndarray:
@@ -115,6 +117,7 @@ def conv2d_s8(
     return ConvolutionS8(arguments_of(input, filter, bias, **parameters), lowering, scratch).run()
 
 
+@with_parameters_of(arguments_of)
 def conv2d_s8_scratch_bytes(
     input: Any, filter: Any, bias: Any = None, *, lowering: str = AUTO, **parameters: Any
 ) -> int:
@@ -144,7 +147,7 @@ def _depthwise(
     allowed: int = 0,
 ) -> tuple[Any, ...]:
     quantised = dict(locals())
-    input, filter = tensor_of("input", input, 4), np.asarray(filter)
+    input, filter = tensor_of("input", input, 4), any_array("filter", filter)
     if filter.ndim == 4 and filter.shape[0] == 1:
         filter = filter[0]
     filter = tensor_of("filter", filter, 3)
@@ -155,6 +158,7 @@ def _depthwise(
     )
 
 
+@with_parameters_of(_depthwise)
 def depthwise_conv_s8(
     input: Any, filter: Any, bias: Any = None, *, scratch: Any = None, **parameters: Any
 ) -> np.ndarray:
@@ -170,6 +174,7 @@ def depthwise_conv_s8(
     return arguments[3]
 
 
+@with_parameters_of(_depthwise)
 def depthwise_conv_s8_scratch_bytes(input: Any, filter: Any, bias: Any = None, **parameters: Any) -> int:
     """Bytes of scratch that `depthwise_conv_s8` needs for these arguments."""
     return _core.depthwise_conv_s8(*_depthwise(input, filter, bias, **parameters))

@@ -8,6 +8,7 @@ import numpy as np
 
 from . import _core
 from .errors import InputError
+from .ops_geometry import any_array
 from .ops_s8_arguments import INT32, clamp_of, empty_output, number, output_size, pads_of, positive, tensor_of
 
 
@@ -94,8 +95,8 @@ def softmax_s8(input: Any, *, multiplier: int, shift: int, diff_min: int) -> np.
 
 
 def _pair(input1: Any, input2: Any) -> tuple[np.ndarray, np.ndarray]:
-    first = tensor_of("input1", input1, np.ndim(input1))
-    second = tensor_of("input2", input2, np.ndim(input2))
+    first, second = any_array("input1", input1), any_array("input2", input2)
+    first, second = tensor_of("input1", first, first.ndim), tensor_of("input2", second, second.ndim)
     if first.shape != second.shape or first.size > INT32.max:
         raise InputError(f"input1 {list(first.shape)} and input2 {list(second.shape)}: shapes differ, or are too large")
     return first, second

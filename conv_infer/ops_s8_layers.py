@@ -8,8 +8,8 @@ import numpy as np
 
 from . import _core
 from .errors import InputError
-from .isa import allowed_isa_bits
 from .ops_s8_arguments import (
+    allowed_of,
     bias_of,
     empty_output,
     number,
@@ -18,6 +18,7 @@ from .ops_s8_arguments import (
     quantisation_of,
     run_in_scratch,
     tensor_of,
+    with_parameters_of,
 )
 
 
@@ -52,10 +53,11 @@ def _transposed(
         (size,) = positive(**{name: whole - 2 * pad[axis] if given is None else given})
         sizes.append(size)
     output = empty_output((input.shape[0], *sizes, channels))
-    allowed = number("allowed", allowed) or allowed_isa_bits()
+    allowed = allowed_of(allowed)
     return input, filter, bias_of(bias, channels), output, quantisation_of(channels, quantised), stride, pad, allowed
 
 
+@with_parameters_of(_transposed)
 def transpose_conv_s8(
     input: Any, filter: Any, bias: Any = None, *, scratch: Any = None, **parameters: Any
 ) -> np.ndarray:
@@ -72,6 +74,7 @@ def transpose_conv_s8(
     return arguments[3]
 
 
+@with_parameters_of(_transposed)
 def transpose_conv_s8_scratch_bytes(input: Any, filter: Any, bias: Any = None, **parameters: Any) -> int:
     """Bytes of scratch that `transpose_conv_s8` needs for these arguments."""
     return _core.transpose_conv_s8(*_transposed(input, filter, bias, **parameters))
@@ -97,13 +100,11 @@ def _connected(
         raise InputError(f"filter: depth {filter.shape[1]} in place of the input's {input.shape[1]}")
     channels = filter.shape[0]
     output = empty_output((input.shape[0], channels))
-    offset, allowed = (
-        number("filter_offset", filter_offset, -127, 128),
-        number("allowed", allowed) or allowed_isa_bits(),
-    )
+    offset, allowed = number("filter_offset", filter_offset, -127, 128), allowed_of(allowed)
     return input, filter, bias_of(bias, channels), output, quantisation_of(channels, quantised), offset, allowed
 
 
+@with_parameters_of(_connected)
 def fully_connected_s8(
     input: Any, filter: Any, bias: Any = None, *, scratch: Any = None, **parameters: Any
 ) -> np.ndarray:
@@ -119,6 +120,7 @@ def fully_connected_s8(
     return arguments[3]
 
 
+@with_parameters_of(_connected)
 def fully_connected_s8_scratch_bytes(input: Any, filter: Any, bias: Any = None, **parameters: Any) -> int:
     """Bytes of scratch that `fully_connected_s8` needs for these arguments."""
     return _core.fully_connected_s8(*_connected(input, filter, bias, **parameters))

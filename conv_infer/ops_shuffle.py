@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
-from .ops_geometry import check_layout, integer
+from .ops_geometry import any_array, check_layout, integer
 
 
 def channel_shuffle(x: Any, groups: int, *, layout: str = "NCHW") -> np.ndarray:
@@ -28,7 +28,7 @@ def channel_unshuffle(x: Any, groups: int, *, layout: str = "NCHW") -> np.ndarra
 
 def _turn(x: Any, groups: int, layout: str, back: bool) -> np.ndarray:
     axis = -1 if check_layout(layout) else -3
-    x = np.asarray(x)
+    x = any_array("x", x)
     if x.ndim not in (3, 4):
         raise InputError(f"x: rank {x.ndim} (shape {list(x.shape)}), expected rank 3 or 4")
     groups = integer("groups", groups, 1)

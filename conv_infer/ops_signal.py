@@ -50,7 +50,7 @@ def _operands(a: Any, b: Any, rank: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _convolve(a: np.ndarray, b: np.ndarray, mode: str) -> np.ndarray:
-    if mode not in MODES:
+    if not isinstance(mode, str) or mode not in MODES:
         raise InputError(f"mode: {mode!r} is not one of {', '.join(MODES)}")
     if mode == "valid":
         pads = (0, 0, 0, 0)
