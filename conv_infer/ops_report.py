@@ -12,12 +12,9 @@ from .errors import InputError
 from .isa import allowed_isa_bits
 from .ops_geometry import DTYPES, Geometry, integer
 from .ops_patches import plan_of
-from .planner.lowering import FLOAT_BYTES, cache_level, copy_ns, products_ns
+from .planner.lowering import FLOAT_BYTES, copy_ns, products_ns, reach, reusable_runs, runs_ns
 
 OFFSET_BYTES = 4  # an entry of the indirection buffer
-# Of a copy beside its bytes, for short ones are many; more where each begins in another row of a large image.
-RUN_NS = 3.0
-COLUMN_RUN_NS = {"L1": 3.0, "L2": 8.0, "memory": 14.0}
 # int8 alone has products that go another way than the kernels: those of two patches, in loops that compilers turn into
 # vector code, as they do with the portable kernel's. Multiply-adds a nanosecond, kernels with vectors of their own
 # coming near the last; and what begins and ends each product of two patches and two columns.
@@ -114,8 +111,7 @@ def predicted_ns(form: str, plan: Any, geometry: Geometry, columns: int, dtype: 
     copied, buffer = (plan.copied_elems + plan.frame_elems) * scale, (plan.buffer_elems + plan.frame_elems) * scale
     image = geometry.height * geometry.width * plan.depth // (geometry.kernel[0] * geometry.kernel[1])
     by_columns = form in ("mec", "reusable")
-    run = COLUMN_RUN_NS[cache_level(int(image * scale * FLOAT_BYTES))] if by_columns else RUN_NS
-    predicted = copy_ns(copied, buffer) + run * _runs(form, plan, geometry)
+    predicted = copy_ns(copied, buffer) + runs_ns(_runs(form, plan, geometry), image * scale if by_columns else 0)
     if form == "two_patch" and np.dtype(dtype).itemsize == 1:
         predicted += geometry.positions * columns / 4 * PAIR_NS
         if _is_scalar():
@@ -140,21 +136,14 @@ def _is_scalar() -> bool:
 
 def _runs(form: str, plan: Any, geometry: Geometry) -> int:
     """How many copies of neighbouring elements bring an image into the buffer."""
-    reach_y, reach_x = (
-        (count - 1) * stride + (taps - 1) * dilation + 1
-        for count, stride, taps, dilation in zip(
-            plan.output_size, geometry.strides, geometry.kernel, geometry.dilations, strict=True
-        )
-    )
+    reaches = reach(plan.output_size, geometry.kernel, geometry.strides, geometry.dilations)
     if form in ("im2row", "two_patch"):
         return geometry.positions * geometry.kernel[0]
     if form == "mec":
-        return geometry.out_width * reach_y
-    if form == "reusable":
-        return plan.gemms * reach_y
-    if form == "reusable_rows":
-        return min(geometry.strides[0], geometry.kernel[0]) * plan.gemms * reach_x
-    return reach_y if plan.frame_elems else 0
+        return geometry.out_width * reaches[0]
+    if form in ("reusable", "reusable_rows"):
+        return reusable_runs(form == "reusable_rows", plan.gemms, reaches, min(geometry.strides[0], geometry.kernel[0]))
+    return reaches[0] if plan.frame_elems else 0
 
 
 def _shape(name: str, value: Any) -> tuple[int, int, int, int]:

@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conv_infer import ConvInferError, InputError, _core
+from conv_infer.graph import INTERNAL, Graph, Node, TensorType
 from conv_infer.ops import lowering_report
+from conv_infer.ops_forms import strip_for
+from conv_infer.ops_geometry import Geometry
+from conv_infer.ops_patches import plan_of
+from conv_infer.ops_report import predicted_ns
+from conv_infer.planner.lowering import REUSABLE_ROWS, choose_lowering
 
 FORMS = ("im2row", "two_patch", "mec", "reusable", "reusable_rows", "in_place", "indirect")
 
@@ -228,6 +234,27 @@ def test_reports_follow_the_formulae(geometry):
         assert (report.buffer_elems, report.copied_elems, report.gemm[:4]) == (buffer, 6 * copied, gemm), form
         assert report.buffer_bytes == buffer * (4 if form == "indirect" else 1)
     assert reports["two_patch"].buffer_bytes == 2 * 2 * depth  # widened to int16
+
+
+@pytest.mark.parametrize("height, width, kernel, stride, pad", [(8, 9, 3, 1, 1), (40, 7, 5, 2, 2), (6, 60, 3, 1, 0)])
+def test_times_are_those_of_the_planner(height, width, kernel, stride, pad):
+    """The report's prediction for strips as the planner cuts them is what the planner goes by."""
+    channels, columns = 6, 10
+    geometry = Geometry((height, width), (kernel, kernel), stride, pad, 1)
+    attrs = {"strides": geometry.strides, "pads": geometry.pads, "dilations": (1, 1), "groups": 1}
+    shapes = {
+        "x": (1, height, width, channels),
+        "w": (columns, kernel, kernel, channels),
+        "y": (1, geometry.out_height, geometry.out_width, columns),
+    }
+    types = {name: TensorType(np.dtype(np.float32), shape) for name, shape in shapes.items()}
+    node = Node("Conv", ["x", "w", ""], ["y"], attrs, domain=INTERNAL)
+    graph = Graph([node], ["x"], ["y"], types, {"w": np.zeros(shapes["w"], np.float32)}, {"": 13})
+    chosen = choose_lowering(graph, node, can_be_framed=False, spare_memory=True)
+    form = "reusable_rows" if chosen.form == REUSABLE_ROWS else "reusable"
+    made = plan_of(form, geometry, channels, strip_for(form, geometry))
+    assert made.buffer_elems == chosen.buffer_elems and made.copied_elems == chosen.copied_elems
+    assert predicted_ns(form, made, geometry, columns) == pytest.approx(chosen.predicted_ns)
 
 
 @pytest.mark.parametrize(

@@ -297,6 +297,8 @@ X, W = image(1, 4, 6, 6), image(2, 4, 3, 3)
         (lambda: ops.im2row(X, (3, 0)), "kernel"),
         (lambda: ops.im2row(X, 3, pad=2**28), "x or pad: .* too large"),
         (lambda: ops.im2row(image(3, 3), 2), "x: rank 2"),
+        (lambda: ops.im2row([[1], [2, 3]], 2), "x: not an array"),
+        (lambda: ops.im2row(X, 3, ceil_mode="no"), "ceil_mode"),
         (lambda: ops.row2im(image(16, 9), (6, 5), 3), "rows: shape"),
         (lambda: ops.row2im(image(16, 8), (6, 6), 3), "rows: shape"),
         (lambda: ops.row2im(image(16, 9), 6.0, 3), "size"),

@@ -1,5 +1,7 @@
 """The int8 operators against int64 NumPy over random geometry, and their refusals."""
 
+import inspect
+
 import numpy as np
 import pytest
 from exact_s8 import by_multiplier
@@ -194,7 +196,20 @@ def test_bad_parameters(change):
         ops.convolve_s8(X, W, **(GOOD | change))
 
 
+def test_parameters_that_are_missing_or_unknown():
+    for function in (ops.convolve_s8, ops.conv2d_s8, ops.depthwise_conv_s8, ops.transpose_conv_s8):
+        with pytest.raises(TypeError, match=rf"^{function.__name__}\(\): missing .*'input_offset'"):
+            function(X, W)
+        assert "multiplier" in inspect.signature(function).parameters
+    with pytest.raises(TypeError, match=r"^fully_connected_s8\(\): .*'stride_y'"):
+        ops.fully_connected_s8(X[0, 0], X[0, 0], stride_y=1, **GOOD)
+
+
 def test_bad_arrays():
+    with pytest.raises(InputError, match="input: not an array"):
+        ops.convolve_s8([[1], [2, 3]], W, **GOOD)
+    with pytest.raises(InputError, match="allowed"):
+        ops.convolve_s8(X, W, allowed=-1, **GOOD)
     with pytest.raises(InputError, match="input"):
         ops.convolve_s8(X.astype(np.uint8), W, **GOOD)
     with pytest.raises(InputError, match="filter"):

@@ -12,6 +12,10 @@ from .tiling import FLOAT_BYTES
 
 COPY_BYTES_PER_NS = {"L1": 16.0, "L2": 10.0, "memory": 5.0}  # read and written once
 WEIGHT_BYTES_PER_NS = {"L1": 60.0, "L2": 30.0, "memory": 10.0}
+# Of a copy of neighbouring elements beside its bytes, for short ones are many; more where each begins in another row of
+# a large image.
+RUN_NS = 3.0
+ROW_RUN_NS = {"L1": 3.0, "L2": 8.0, "memory": 14.0}
 CALL_NS = 60.0  # a kernel call and its row tables
 ROW_MULTIPLE = 6  # about a tile of the kernels: rows beyond a multiple are partly wasted
 BAND_PART_OF_L2 = 16  # a copied band takes one part in so many
@@ -70,7 +74,7 @@ def choose_lowering(
     framed = images * (height + top + bottom) * (width + left + right) * channels
     weights = graph.shape(node.inputs[1])
     depth = weights[1] * weights[2] * weights[3]
-    options = [Lowering(FRAME_COPY, 0, framed, framed, copy_ns(framed))]
+    options = [Lowering(FRAME_COPY, 0, framed, framed, copy_ns(framed) + runs_ns(images * height))]
     if node.op == "QConv" or is_direct(node, weights):
         return options[0]
     if planar:
@@ -93,7 +97,11 @@ def choose_lowering(
         buffer = layout.buffer_elems(layout.strips)
         copied = images * layout.copied_elems(layout.strips)
         products = images * products_ns(layout.strips, across * strip, depth, columns)
-        predicted = copy_ns(copied, buffer) + products
+        strides, dilations = node.attrs["strides"], node.attrs["dilations"]
+        reaches = reach((out_height, out_width), weights[1:3], strides, dilations)
+        runs = images * reusable_runs(rows, layout.strips, reaches, min(strides[0], weights[1]))
+        copies = copy_ns(copied, buffer) + runs_ns(runs, 0 if rows else height * width * channels)
+        predicted = copies + products
         options.append(Lowering(REUSABLE_ROWS if rows else REUSABLE, strip, buffer, copied, predicted))
     return min(options, key=lambda option: option.predicted_ns)
 
@@ -141,6 +149,24 @@ def products_ns(gemms: int, rows: int, depth: int, columns: int) -> float:
 
 def copy_ns(elements: int, working_set: int | None = None) -> float:
     return elements * FLOAT_BYTES / COPY_BYTES_PER_NS[cache_level((working_set or elements) * FLOAT_BYTES)]
+
+
+def reach(
+    outputs: tuple[int, ...], kernel: tuple[int, ...], strides: tuple[int, ...], dilations: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Rows and columns of the padded input that windows touch; every argument (y, x)."""
+    return tuple((outputs[at] - 1) * strides[at] + (kernel[at] - 1) * dilations[at] + 1 for at in (0, 1))
+
+
+def reusable_runs(rows: bool, strips: int, reaches: tuple[int, ...], new_rows: int) -> int:
+    """How many copies of neighbouring elements bring an image into the reusable buffer: one for each row that a strip
+    of columns touches; pixel by pixel for each new row of a strip of `rows`."""
+    return strips * (new_rows * reaches[1] if rows else reaches[0])
+
+
+def runs_ns(runs: int, image_elements: int = 0) -> float:
+    """Beginning so many copies, each in another row of an image of so many elements, where that is given."""
+    return runs * (ROW_RUN_NS[cache_level(image_elements * FLOAT_BYTES)] if image_elements else RUN_NS)
 
 
 def weight_ns(weight_bytes: int, passes: int) -> float:
