@@ -368,3 +368,16 @@ def test_parameters_that_are_computed_run_by_reference():
     net = QuantisedNet()
     levels, scale, zero = net.op("DynamicQuantizeLinear", net.input((1, 4, 6, 6)), outputs=3)
     net.check_levels(net.dq(levels, scale, zero), net.op("ConvInteger", levels, net.integers((3, 4, 3, 3)), zero))
+
+
+def test_product_that_leaves_all_levels_as_they_are():
+    """x * 8, quantised by a scale 8 times as large: the levels of x, which a Concat then joins with others."""
+    block = Block(UINT8)
+    net = block.net
+    x = block.input((1, 3, 4, 5), 0.25, 7)
+    eight = net.dq(net.const(np.uint8(255)), net.const(np.float32(8 / 255)), net.const(np.uint8(0)))
+    scale, zero = net.const(np.float32(2)), net.const(np.uint8(7))
+    y = net.dq(net.q(net.op("Mul", x, eight), scale, zero), scale, zero)
+    other = net.dq(net.levels((1, 3, 4, 5), UINT8), scale, zero)
+    graph = net.check_levels(net.q(net.op("Concat", y, other, axis=1), scale, zero))
+    assert "QBinary" not in counts(graph)

@@ -69,6 +69,7 @@ class Walk:
         self.origins: dict[str, Node] = {}  # the node that would compute a tensor of `values` in float32
         self.written: set[str] = set()  # tensors of `values` that are computed nevertheless
         self.renamed: dict[str, str] = {}  # quantised tensors, and the ones that hold the same levels
+        self.settled: dict[str, str] = {}  # tensors of levels, and the float32 tensors that they stand for
         self.lookups: dict[str, tuple[str, np.ndarray]] = {}  # what a QLookup writes: its source and its table
         self.made: dict[tuple, str] = {}
         self.absorbed: set[str] = set()  # outputs of nodes that other nodes have taken over
@@ -243,6 +244,7 @@ class Walk:
             name = self.readers[name][0].outputs[0]
             self.absorbed.add(name)
         self.values[target.output] = Levels(levels, target.quantisation)
+        self.settled[levels] = target.output
         return levels
 
     # Lookups
@@ -259,14 +261,21 @@ class Walk:
         dtype = self.dtype(source)
         key = ("QLookup", source, table.dtype, table.tobytes())
         if table.dtype == dtype and (table == every_level(dtype)).all():
-            self.renamed[output] = source
+            self._rename(output, source)
         elif key in self.made:
-            self.renamed[output] = self.made[key]
+            self._rename(output, self.made[key])
         else:
             self.made[key] = output
             self.emit(node, "QLookup", [source], output, {"table": table})
             if table_of_clip(table, dtype) is None:  # a clamp may become part of what makes `source`
                 self.lookups[output] = (source, table)
+
+    def _rename(self, output: str, same: str) -> None:
+        """Says that another tensor holds the levels of `output`, which is not written then."""
+        self.renamed[output] = same
+        if output in self.settled:
+            name = self.settled[output]
+            self.values[name] = Levels(same, self.values[name].quantisation)
 
     # QuantizeLinear and DequantizeLinear themselves
 
