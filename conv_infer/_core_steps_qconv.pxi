@@ -24,6 +24,9 @@ cdef extern from "steps/qconv.h":
         int64_t parameters
         ci_requantise requantise
         int32_t rows_per_task, panels_per_task, gathers
+        const int32_t *picked
+        int32_t picked_count
+        uint32_t allowed
     ci_status ci_add_qconv(ci_program *program, const ci_qconv *conv)
 
 
@@ -156,10 +159,13 @@ def add_qconv(
     int rows_per_task,
     int panels_per_task,
     bint gathers,
+    const int32_t[::1] picked,
+    uint32_t allowed,
 ) -> None:
     """Appends an int8 convolution over unsigned bytes. `output_shape` is (images, height, width); strides are (image,
     row, pixel) in elements, the input's from one window to the next; `panels` is a list of (first column, columns,
-    first depth, k_blocks, input offset, weights offset, parameter, is sums): see src/steps/qconv.h."""
+    first depth, k_blocks, input offset, weights offset, parameter, is sums); `picked` may be None: see
+    src/steps/qconv.h."""
     cdef ci_qconv conv
     cdef ci_qconv_panel *panel = <ci_qconv_panel *>calloc(len(panels) or 1, sizeof(ci_qconv_panel))
     if panel == NULL:
@@ -184,6 +190,9 @@ def add_qconv(
         conv.parameters = parameters
         conv.requantise = requantise.c
         conv.rows_per_task, conv.panels_per_task, conv.gathers = rows_per_task, panels_per_task, gathers
+        conv.picked, conv.picked_count, conv.allowed = NULL, 0, allowed
+        if picked is not None:
+            conv.picked, conv.picked_count = &picked[0], picked.shape[0]
         check(ci_add_qconv(program.program, &conv), "int8 convolution")
     finally:
         free(panel)

@@ -206,6 +206,20 @@ def test_windows_copied_together_give_the_same_bits(data):
             assert np.array_equal(case.run(allowed_bits("amx"), threads), case.expected())
 
 
+@pytest.mark.parametrize("isa", INSTRUCTION_SETS)
+@settings(deadline=None, max_examples=40)
+@given(st.data())
+def test_bytes_picked_together_give_the_same_bits(isa, data):
+    case = Case(data.draw)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantised_tiling, "PICKED_ROW", -1e9)  # always worth it
+        for threads in (1, 2):
+            plan = case.plan(allowed_bits(isa), threads)
+            step = plan.steps[-1]
+            assert step.lowering.endswith("copied together") or not step.kernel.startswith("ci_gemm")
+            assert np.array_equal(case.result_of(plan, threads), case.expected())
+
+
 class Dense:
     """A 3x3 convolution of stride 1 with weights that are all alike."""
 

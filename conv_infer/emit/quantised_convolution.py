@@ -11,7 +11,7 @@ from ..graph import Node
 from ..planner.arena import round_up
 from ..planner.depth_runs import DepthRuns
 from ..planner.lowering import IN_PLACE
-from ..planner.quantised_tiling import choose_kernel
+from ..planner.quantised_tiling import choose_reading, picked_bytes
 from ..planner.tiling import FLOAT_BYTES, plan_rows
 from .context import NO_BUFFER, EmitContext, StepInfo
 from .convolution import Geometry, depth_tables, in_the_image
@@ -39,12 +39,19 @@ def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
     source, output, other = ctx.view(node.inputs[0]), ctx.view(node.outputs[0]), ctx.optional_view(node, 3)
     windows = in_the_image(ctx, node, source, geometry)
     tables, group_offsets = depth_tables(node, geometry, windows.tap_strides)
-    kernel, covers = choose_kernel(
+    reading = choose_reading(
         tables, [table for table, _ in group_offsets], geometry.columns_per_group, geometry.rows, ctx.allowed
     )
-    row_windows = windows_in_a_row(kernel, geometry, windows.strides)
-    packed = PackedGroups(ctx, node, kernel, geometry, covers, group_offsets)
-    is_gathered = row_windows == geometry.width and gathers(kernel, geometry, windows.strides, packed.panels)
+    kernel, picked = reading.kernel, None
+    if reading.picks:
+        picked, group_offsets = picked_bytes(reading, tables, group_offsets)
+    row_windows = geometry.width if reading.picks else windows_in_a_row(kernel, geometry, windows.strides)
+    packed = PackedGroups(ctx, node, kernel, geometry, reading.covers, group_offsets)
+    is_gathered = (
+        not reading.picks
+        and row_windows == geometry.width
+        and gathers(kernel, geometry, windows.strides, packed.panels)
+    )
     rows = geometry.images * geometry.height * row_windows
     row_bytes = geometry.row_bytes(node.attrs["strides"]) // FLOAT_BYTES
     plan = plan_rows(
@@ -82,11 +89,13 @@ def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
         rows_per_task=rows_per_task,
         panels_per_task=len(packed.panels) if packed.has_sums else plan.panels_per_task,
         gathers=is_gathered,
+        picked=picked,
+        allowed=ctx.allowed,
     )
     form = "direct" if geometry.kernel == (1, 1) else str(node.attrs.get("lowering") or IN_PLACE)
     return StepInfo(
         kernel=kernel.name,
-        lowering=f"{form}, windows copied together" if is_gathered else form,
+        lowering=f"{form}, windows copied together" if is_gathered or reading.picks else form,
         macs=geometry.macs,
         weight_bytes=packed.nbytes,
     )

@@ -14,8 +14,11 @@ from .tiling import TASKS_PER_THREAD, RowPlan
 TILE_PRODUCT = 16.0  # of two tiles, whatever their rows
 TILE_EPILOGUE = 80.0  # a tile's way through memory and requantisation, beside the products
 TILE_CALL = 250.0  # configuring and releasing the tile registers, and the last epilogue
-VECTOR_PRODUCT = 0.55
+VECTOR_PRODUCT = 0.55  # of 16 columns, with AVX-512 VNNI
+VECTOR_PRODUCTS = {"avx2": 2.7, "avxvnni": 1.0, "avx512": 2.0}  # with others
 VECTOR_EPILOGUE = 2.5
+PICKED_ROW = 4.0  # of picking a window's bytes together, and for each of them:
+PICKED_BYTE = 0.35
 VECTOR_CALL = 60.0
 # Of Winograd's form, in multiply-adds of one position of a tile, fitted to measurements:
 PATCH_PRODUCTS = 5.0  # of transforming an input channel
@@ -45,21 +48,54 @@ def cycles(kernel: _core.Kernel, rows: int, columns: int, blocks: int) -> float:
         return TILE_CALL * -(-columns // kernel.nr) + tiles * (TILE_PRODUCT * blocks + TILE_EPILOGUE)
     vectors = -(-columns // 16)
     panels = -(-columns // kernel.nr)
-    return VECTOR_CALL * panels + rows * vectors * (VECTOR_PRODUCT * blocks + VECTOR_EPILOGUE)
+    product = VECTOR_PRODUCTS.get(kernel.isa, VECTOR_PRODUCT)
+    return VECTOR_CALL * panels + rows * vectors * (product * blocks + VECTOR_EPILOGUE)
 
 
-def choose_kernel(
-    tables: np.ndarray, uses: list[int], columns: int, rows: int, allowed: int
-) -> tuple[_core.Kernel, list[DepthRuns]]:
-    """The kernel predicted to be fastest, and how it covers the patches of each table (int32 [tables, depth]); `uses`:
-    the table of each group, `columns` those of a group."""
-    options = []
+class Reading:
+    """How a kernel reads patches: the runs that cover those of each table. `picks`: their bytes are first copied
+    together, each group's one after the other in whole blocks of the kernel's, and the one table is that of the copy.
+    """
+
+    __slots__ = ("covers", "kernel", "picks")
+
+    def __init__(self, kernel: _core.Kernel, covers: list[DepthRuns], picks: bool):
+        self.kernel = kernel
+        self.covers = covers
+        self.picks = picks
+
+
+def choose_reading(tables: np.ndarray, uses: list[int], columns: int, rows: int, allowed: int) -> Reading:
+    """The kernel and the way of reading predicted to be fastest. `tables`: where the bytes of patches lie, int32
+    [tables, depth]; `uses`: the table of each group, `columns` those of a group."""
+    depth = tables.shape[1]
+    together = np.arange(depth, dtype=np.int32)
+    best, least = None, 0.0
     for kernel in kernels_of(allowed):
         covers = [cover(table, kernel.k_step) for table in tables]
-        total = sum(cycles(kernel, rows, columns, covers[table].blocks) for table in uses)
-        options.append((total, kernel, covers))
-    _, kernel, covers = min(options, key=lambda option: option[0])
-    return kernel, covers
+        cost = sum(cycles(kernel, rows, columns, covers[table].blocks) for table in uses)
+        if best is None or cost < least:
+            best, least = Reading(kernel, covers, False), cost
+        copied = cover(together, kernel.k_step)
+        picked = len(uses) * copied.blocks * kernel.k_step
+        cost = len(uses) * cycles(kernel, rows, columns, copied.blocks) + rows * (PICKED_ROW + PICKED_BYTE * picked)
+        if cost < least:
+            best, least = Reading(kernel, [copied], True), cost
+    assert best is not None
+    return best
+
+
+def picked_bytes(
+    reading: Reading, tables: np.ndarray, group_offsets: list[tuple[int, int]]
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Which byte of a patch each byte of its copy is, int32; and the groups' tables and offsets in the copy. Bytes that
+    fill up a block may be any: they meet weights of 0."""
+    depth, group_bytes = tables.shape[1], reading.covers[0].blocks * reading.kernel.k_step
+    picked = np.empty((len(group_offsets), group_bytes), np.int32)
+    for place, (table, offset) in zip(picked, group_offsets, strict=True):
+        place[:depth] = tables[table] + offset
+        place[depth:] = place[0]
+    return picked.reshape(-1), [(0, group * group_bytes) for group in range(len(group_offsets))]
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@
 typedef struct {
     ci_qconv conv;
     ci_qconv gathered; /* the same over windows that were copied together */
+    ci_gather_fn *pick;
     int64_t rows;
     int32_t panel_tasks;
 } params;
@@ -120,6 +121,37 @@ static const uint8_t *gather_windows(const ci_qconv *conv, const ci_qconv_scratc
     return (const uint8_t *)scratch->rest;
 }
 
+/* Bytes from one window picked together to the next; no power of two where many lie at one. */
+static int64_t picked_step(const ci_qconv *conv) {
+    return ci_round_up(conv->picked_count, 16) + 16;
+}
+
+/* Picks the bytes of each window together, and points the table there. */
+static const uint8_t *pick_windows(const params *p, const ci_qconv_scratch *scratch, int32_t rows,
+                                   const uint8_t *input) {
+    const ci_qconv *conv = &p->conv;
+    const int64_t step = picked_step(conv);
+    int32_t *offset = scratch->input_rows;
+    for (int32_t row = 0, next; row < rows; row = next) {
+        const int32_t first = offset[row], distance = row + 1 < rows ? offset[row + 1] - first : 0;
+        for (next = row + 1; next < rows && offset[next] - offset[next - 1] == distance; next++)
+            ;
+        const ci_gather_args args = {
+            .rows = next - row,
+            .columns = conv->picked_count,
+            .index = conv->picked,
+            .x = input + first,
+            .x_row_stride = distance,
+            .y = scratch->rest + row * step,
+            .y_row_stride = step,
+        };
+        p->pick(&args);
+    }
+    for (int32_t row = 0; row < rows; row++)
+        offset[row] = (int32_t)(row * step);
+    return (const uint8_t *)scratch->rest;
+}
+
 static void task(const void *data, const ci_run *run, int32_t task) {
     const params *p = data;
     const ci_qconv *conv = &p->conv;
@@ -145,6 +177,8 @@ static void task(const void *data, const ci_run *run, int32_t task) {
         skip_beyond(scratch.output_rows, rows, conv->width, width);
     if (conv->gathers)
         input = gather_windows(conv, &scratch, rows, input);
+    if (conv->picked)
+        input = pick_windows(p, &scratch, rows, input);
     ci_qconv_run_panels(conv->gathers ? &p->gathered : conv, run, &scratch, rows, first_panel, panels, input,
                         output, residual);
 }
@@ -277,6 +311,36 @@ static ci_status prepare_gathered(ci_program *program, const ci_qconv *conv, ci_
     return gathered->depth_offsets ? CI_OK : CI_ERROR_MEMORY;
 }
 
+/* The bytes that are picked lie in the input, and what panels read in their copies. */
+static ci_status prepare_picked(ci_program *program, const ci_qconv *given, ci_qconv *conv) {
+    if (given->gathers || given->picked_count < 1 || !(given->allowed & CI_ISA_BIT(CI_ISA_SCALAR)))
+        return CI_ERROR_ARGUMENT;
+    int32_t lowest = given->picked[0], highest = given->picked[0];
+    for (int32_t k = 1; k < given->picked_count; k++) {
+        lowest = given->picked[k] < lowest ? given->picked[k] : lowest;
+        highest = given->picked[k] > highest ? given->picked[k] : highest;
+    }
+    ci_ref input = given->input;
+    input.offset += lowest;
+    const ci_status status =
+        check_rows(program, given, input, given->input_strides, (int64_t)highest - lowest + 1, 1);
+    if (status != CI_OK)
+        return status;
+    const int64_t step = picked_step(given);
+    if (step > INT32_MAX / given->rows_per_task)
+        return CI_ERROR_OVERFLOW;
+    for (int32_t index = 0; index < given->panels; index++) {
+        const ci_qconv_panel *panel = &given->panel[index];
+        for (int32_t k = panel->depth_first; k < panel->depth_first + panel->k_blocks; k++) {
+            const int64_t offset = panel->input_offset + given->depth_offsets[k];
+            if (offset < 0 || offset > step - given->kernel->k_step)
+                return CI_ERROR_BOUNDS;
+        }
+    }
+    conv->picked = ci_program_keep(program, given->picked, sizeof(int32_t) * (size_t)given->picked_count);
+    return conv->picked ? CI_OK : CI_ERROR_MEMORY;
+}
+
 ci_status ci_add_qconv(ci_program *program, const ci_qconv *conv) {
     params p = {.conv = *conv};
     ci_status status = ci_qconv_prepare(program, &p.conv);
@@ -284,10 +348,16 @@ ci_status ci_add_qconv(ci_program *program, const ci_qconv *conv) {
         return status;
     if (conv->rows_per_task < 1 || conv->panels_per_task < 1 || !skipped_windows_stay_inside(conv))
         return CI_ERROR_ARGUMENT;
-    for (int32_t index = 0; index < conv->panels; index++) {
+    for (int32_t index = 0; index < conv->panels && !conv->picked; index++) {
         status = check_input(program, conv, &conv->panel[index]);
         if (status != CI_OK)
             return status;
+    }
+    if (conv->picked) {
+        status = prepare_picked(program, conv, &p.conv);
+        if (status != CI_OK)
+            return status;
+        p.pick = (ci_gather_fn *)ci_kernel_find(CI_OPERATION_gather, "x8", conv->allowed)->function;
     }
     const int32_t skipped = conv->row_windows - conv->width;
     p.rows = (int64_t)conv->images * conv->height * conv->row_windows - skipped;
@@ -304,5 +374,7 @@ ci_status ci_add_qconv(ci_program *program, const ci_qconv *conv) {
             return status;
         scratch_bytes += gathered_step(conv) * conv->rows_per_task;
     }
+    if (conv->picked)
+        scratch_bytes += picked_step(conv) * conv->rows_per_task;
     return ci_program_add(program, task, &p, sizeof p, (int32_t)row_tasks * p.panel_tasks, scratch_bytes);
 }

@@ -44,6 +44,11 @@ typedef struct {
     /* 1: a task copies its windows together first, so that they lie at one distance, and all panels read the
      * copies. One table of depth offsets, from 0 on, and no input_offset. */
     int32_t gathers;
+    /* Or byte by byte: which byte of a window each byte of its copy is; the depth offsets and input_offset
+     * are then those of the copy. NULL: windows are not copied so. */
+    const int32_t *picked; /* [picked_count] */
+    int32_t picked_count;
+    uint32_t allowed; /* instruction sets of the kernel that picks; the scalar one among them */
 } ci_qconv;
 
 /* Checks that every byte that a window, a panel or an output pixel touches lies in its buffer, and appends
