@@ -15,7 +15,7 @@ from .picture import CELL, COLOURS, FAINT, SMALL, Picture
 STEPS = 3  # output columns that are drawn
 MOST_ROWS, MOST_COLUMNS = 12, 12  # of the padded input
 MOST_TAPS = 50  # of a patch
-PICTURE_WIDTH = 1100
+BUFFER_ENDS = 970  # where the longest buffer ends in a picture
 PADDING = "#cfcfcf"
 
 
@@ -177,7 +177,7 @@ def sentences(buffer: Buffer) -> list[str]:
         f"elements of a cell: {layer.depth}, one for each channel" + (" of a group" if layer.groups > 1 else ""),
         f"rows follow one another in memory, each of {line} elements: a patch is {kh} of them"
         + (f", every {layer.dilations[0]} rows" if layer.dilations[0] > 1 else " on end"),
-        f"one product for each output column: {layer.output[0]} rows, elements apart {layer.strides[0] * line} "
+        f"one product for each output column: {layer.output[0]} rows, {layer.strides[0] * line} elements apart "
         f"(a patch has {kh * kw * layer.depth}), times weights [{kh * kw * layer.depth}, "
         f"{layer.columns // layer.groups}]",
     ]
@@ -203,13 +203,15 @@ def svg_picture(layer: Layer) -> Picture:
     shown = min(MOST_COLUMNS, layer.reach[1])
     cells = buffer.rows * buffer.held + (buffer.steps - 1) * buffer.moved
     left = 60 + shown * 14
-    cell = max(3.0, min(CELL, (PICTURE_WIDTH - left - 130) / cells))
+    cell = max(3.0, min(CELL, (BUFFER_ENDS - left) / cells))
     height = max(buffer.rows * 14, 70 + 24 * _patches(buffer)) + 56
     key = "a number is a column of the input, grey without one is padding; outlined cells are written in this step"
+    if buffer.rows < layer.reach[0]:
+        key += f"; {buffer.rows} of {layer.reach[0]} rows are drawn"
     head, foot = [layer.name, *describe(layer)], [key, *sentences(buffer)]
     rows = patches(layer)
     top = 100 + 20 * len(head) + SMALL * len(rows)
-    picture = Picture(PICTURE_WIDTH, top + buffer.steps * height + 20 * len(foot))
+    picture = Picture()
     for index, words in enumerate(head):
         picture.text(20, 24 + 20 * index, words, 13)
     _draw_patches(picture, layer, rows, 40 + 20 * len(head))

@@ -33,7 +33,7 @@ def draw_patches(picture: Picture, x: float, y: float, places: list[tuple[int, i
 
 
 def traditional() -> Picture:
-    picture = Picture(560, 370)
+    picture = Picture()
     picture.text(20, 24, "input, 36 elements")
     draw_input(picture, 20, 36)
     picture.line(190, 114, 262, 114, has_arrow=True)
@@ -43,7 +43,7 @@ def traditional() -> Picture:
 
 
 def two_patch() -> Picture:
-    picture = Picture(560, 230)
+    picture = Picture()
     picture.text(20, 24, "input")
     draw_input(picture, 20, 36)
     picture.line(190, 76, 262, 56, has_arrow=True)
@@ -57,7 +57,7 @@ def two_patch() -> Picture:
 
 
 def mec() -> Picture:
-    picture = Picture(780, 250)
+    picture = Picture()
     picture.text(20, 24, "input")
     draw_input(picture, 20, 36)
     picture.line(190, 114, 232, 114, has_arrow=True)
@@ -88,14 +88,20 @@ def draw_buffer(picture: Picture, x: float, y: float, step: int) -> None:
 
 
 def reusable() -> Picture:
-    picture = Picture(800, 700)
+    picture = Picture()
     texts = (
         "output column 0: three columns are copied, 18 elements",
         "output column 1: the base moves by one; column 3 is written where column 0 was, 6 elements",
         "output column 2: 6 more; the last row runs past the old end, where 3 places were left for it",
     )
+    picture.cell(20, 14, "", COLOURS[0], SMALL, is_new=True)
+    picture.text(48, 29, "copied in this step", 12)
+    picture.cell(190, 14, "", COLOURS[0], SMALL)
+    picture.text(218, 29, "there already, used again", 12)
+    picture.cell(400, 14, "", FAINT, SMALL)
+    picture.text(428, 29, "not in use", 12)
     for step, text in enumerate(texts):
-        y = 30 + step * 225
+        y = 74 + step * 225
         picture.text(20, y - 8, text)
         draw_input(picture, 20, y + 6, range(step, step + KERNEL), range(step + (2 if step else 0), step + KERNEL))
         draw_buffer(picture, 200, y + 36, step)
@@ -106,22 +112,50 @@ def reusable() -> Picture:
 
 
 def product() -> Picture:
-    picture = Picture(660, 230)
+    picture = Picture()
     picture.text(20, 24, "four rows of one buffer, 3 elements apart: a matrix that is nowhere written out")
     for row in range(OUTPUTS):
         for index, place in enumerate(patch(row, 0)):
             x, y = 60 + (row * KERNEL + index) * CELL, 44 + row * (CELL + 6)
             picture.cell(x, y, place, COLOURS[place % SIZE])
         picture.text(52, 62 + row * (CELL + 6), f"{row * KERNEL}", 12, "end")
-    picture.text(
-        20, 196, "row m begins at base + m * lda; lda = stride * kernel width * channels = 3, less than a row's 9;"
-    )
-    picture.text(20, 214, "times the weights [9, outputs] it gives a whole column of the output")
+    picture.text(20, 196, "row m begins at base + m * lda, where lda = stride * kernel width * channels:")
+    picture.text(20, 214, "here 3, while a row has 9 elements, so that rows overlap")
+    picture.text(20, 232, "times the weights [9, outputs] it gives a whole column of the output")
+    return picture
+
+
+def grouped() -> Picture:
+    """Two groups of three channels, a 1x1 kernel, four outputs."""
+    picture = Picture()
+    shades = (COLOURS[0], COLOURS[4])
+    picture.text(20, 24, "pixels")
+    picture.text(20, 42, "(or patches)", 12)
+    picture.text(246, 24, "weights")
+    picture.text(246, 42, "grey: not there, never multiplied", 12)
+    picture.text(420, 24, "output")
+    for pixel in range(4):
+        for channel in range(6):
+            name = "ab"[channel // 3] + str(channel % 3)
+            picture.cell(20 + channel * CELL, 80 + pixel * CELL, name, shades[channel // 3])
+        for column in range(4):
+            name = "AB"[column // 2] + str(column % 2)
+            picture.cell(420 + column * CELL, 80 + pixel * CELL, name, shades[column // 2])
+    picture.text(212, 138, "x", 16, "middle")
+    for channel in range(6):
+        for column in range(4):
+            own = channel // 3 == column // 2
+            picture.cell(246 + column * CELL, 54 + channel * CELL, "", shades[channel // 3] if own else FAINT)
+    picture.text(385, 138, "=", 16, "middle")
+    picture.bracket(20, 20 + 3 * CELL, 204, "")
+    picture.bracket(20 + 3 * CELL, 20 + 6 * CELL, 204, "")
+    picture.text(20, 240, "one product for each group: its part of every pixel, from channel 0 or channel 3 on,")
+    picture.text(20, 258, "times its own weights, into its own part of the output")
     return picture
 
 
 def shuffle() -> Picture:
-    picture = Picture(560, 240)
+    picture = Picture()
     names = ("a0", "a1", "a2", "b0", "b1", "b2")
     colours = (COLOURS[0],) * 3 + (COLOURS[4],) * 3
     picture.text(20, 24, "two groups: each sees only its own channels")
@@ -131,10 +165,10 @@ def shuffle() -> Picture:
     for at, source in enumerate(order):
         picture.cell(60 + at * 60, 136, names[source], colours[source])
         picture.line(73 + source * 60, 67, 73 + at * 60, 134, "#999999")
-    picture.text(20, 218, "(shuffled: [groups, channels] turned into [channels, groups])")
-    picture.text(20, 196, "the next grouped convolution reads these three, and those three: both groups in each")
     picture.bracket(60, 206, 174, "")
     picture.bracket(240, 386, 174, "")
+    picture.text(20, 200, "[groups, channels] has become [channels, groups]")
+    picture.text(20, 218, "the next grouped convolution reads these three, and those three: both groups in each")
     return picture
 
 
@@ -144,6 +178,7 @@ PICTURES = {
     "mec": mec,
     "reusable": reusable,
     "product": product,
+    "grouped": grouped,
     "shuffle": shuffle,
 }
 
