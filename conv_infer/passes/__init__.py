@@ -23,11 +23,13 @@ from .split_transposed import split_transposed
 from .store_unsigned import store_unsigned
 from .tidy import tidy
 from .trim_windows import trim_windows
+from .widen_dynamic import widen_dynamic
 from .widen_float16 import widen_float16
 
 PASSES = (
     # on the ONNX graph
     widen_float16,
+    widen_dynamic,
     recognise_activations,
     fuse_quantised,
     recognise_shuffle,

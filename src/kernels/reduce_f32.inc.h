@@ -8,36 +8,124 @@
 #include "conv_infer/microkernel.h"
 #include "math_f32.h"
 
-enum { LANES = 32, PIECE = 256 };
-
-static inline float lesser(float a, float b) {
-    return a < b || a != a ? a : b;
-}
-static inline float greater(float a, float b) {
-    return a > b || a != a ? a : b;
-}
+enum {
+    LANES = 32,
+    PIECE = 256,
+    FOLD_VECTORS = VF_LANES == 1 ? 16
+    : VF_LANES <= 4              ? 4
+                                 : 2, /* of sums in registers */
+    FOLD_ELEMENTS = 4096,
+};
 
 #define SUM(a, b) ((a) + (b))
-#define PRODUCT(a, b) ((a) * (b))
-#define FOLD(combine, map)                                                                                   \
-    for (; row + 4 <= args->rows; row += 4) {                                                                \
-        const float *x0 = x + row * stride, *x1 = x0 + stride, *x2 = x1 + stride, *x3 = x2 + stride;         \
-        CI_INDEPENDENT                                                                                       \
-        for (int64_t i = 0; i < columns; i++)                                                                \
-            total[i] = combine(total[i],                                                                     \
-                               combine(combine(map(x0[i]), map(x1[i])), combine(map(x2[i]), map(x3[i]))));   \
-    }                                                                                                        \
-    for (; row < args->rows; row++) {                                                                        \
-        const float *x0 = x + row * stride;                                                                  \
-        CI_INDEPENDENT                                                                                       \
-        for (int64_t i = 0; i < columns; i++)                                                                \
-            total[i] = combine(total[i], map(x0[i]));                                                        \
-    }                                                                                                        \
-    break
-
 #define ITSELF(v) (v)
-#define SQUARE(v) ((v) * (v))
-#define SQUARE_SHIFTED(v) (((v) - shift[i]) * ((v) - shift[i]))
+
+/* What is accumulated of v; `accumulation` is a compile-time number. */
+CI_INLINE vf mapped(const int accumulation, vf v, vf shift) {
+    switch (accumulation) {
+    case CI_REDUCE_SUM_ABS:
+        return vf_abs(v);
+    case CI_REDUCE_SUM_SQUARE:
+        return vf_mul(v, v);
+    case CI_REDUCE_SUM_SQUARE_SHIFTED:
+        v = vf_sub(v, shift);
+        return vf_mul(v, v);
+    case CI_REDUCE_SUM_EXP_SHIFTED:
+        return vf_exp_flushed(vf_sub(v, shift));
+    default:
+        return v;
+    }
+}
+
+/* A NaN in either stays. */
+CI_INLINE vf combined(const int accumulation, vf a, vf b) {
+    switch (accumulation) {
+    case CI_REDUCE_PROD:
+        return vf_mul(a, b);
+    case CI_REDUCE_MAX:
+        return vf_select(vf_is_nan(a), a, vf_max(b, a));
+    case CI_REDUCE_MIN:
+        return vf_select(vf_is_nan(a), a, vf_min(b, a));
+    default:
+        return vf_add(a, b);
+    }
+}
+
+/* Columns of some rows: `vectors` whole ones, or one of `lanes`. */
+CI_INLINE void fold_columns(const int accumulation, const int vectors, const ci_reduce_f32_args *args,
+                            int64_t first_row, int64_t rows, int64_t column, int32_t lanes) {
+    const int64_t stride = args->x_row_stride;
+    const float *x = args->x + first_row * stride + column;
+    const int has_shift =
+        accumulation == CI_REDUCE_SUM_SQUARE_SHIFTED || accumulation == CI_REDUCE_SUM_EXP_SHIFTED;
+    vf total[FOLD_VECTORS], shift[FOLD_VECTORS];
+#define FOLD_LOAD(from, v) (lanes == VF_LANES ? vf_load((from) + (v) * VF_LANES) : vf_load_n(from, lanes))
+#define FOLD_ROW(k, v) mapped(accumulation, FOLD_LOAD(x + (k) * stride, v), shift[v])
+    CI_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        total[v] = FOLD_LOAD(args->total + column, v);
+        shift[v] = has_shift ? FOLD_LOAD(args->shift + column, v) : vf_zero();
+    }
+    int64_t row = 0;
+    for (; row + 4 <= rows; row += 4, x += 4 * stride) {
+        CI_UNROLL
+        for (int v = 0; v < vectors; v++) {
+            const vf upper = combined(accumulation, FOLD_ROW(0, v), FOLD_ROW(1, v));
+            const vf lower = combined(accumulation, FOLD_ROW(2, v), FOLD_ROW(3, v));
+            total[v] = combined(accumulation, total[v], combined(accumulation, upper, lower));
+        }
+    }
+    for (; row < rows; row++, x += stride) {
+        CI_UNROLL
+        for (int v = 0; v < vectors; v++)
+            total[v] = combined(accumulation, total[v], FOLD_ROW(0, v));
+    }
+    CI_UNROLL
+    for (int v = 0; v < vectors; v++) {
+        if (lanes == VF_LANES)
+            vf_store(args->total + column + v * VF_LANES, total[v]);
+        else
+            vf_store_n(args->total + column, total[v], lanes);
+    }
+#undef FOLD_ROW
+#undef FOLD_LOAD
+}
+
+/* Rows in blocks that stay in the first-level cache while their columns are gone through. */
+CI_INLINE void fold(const int accumulation, const ci_reduce_f32_args *args) {
+    const int64_t columns = args->columns, fitting = FOLD_ELEMENTS / (columns + 1) & ~(int64_t)3;
+    const int64_t most = columns <= FOLD_VECTORS * VF_LANES ? args->rows : fitting < 8 ? 8 : fitting;
+    for (int64_t row = 0; row < args->rows; row += most) {
+        const int64_t rows = args->rows - row < most ? args->rows - row : most;
+        int64_t column = 0;
+        for (; column + FOLD_VECTORS * VF_LANES <= columns; column += FOLD_VECTORS * VF_LANES)
+            fold_columns(accumulation, FOLD_VECTORS, args, row, rows, column, VF_LANES);
+        for (; column + VF_LANES <= columns; column += VF_LANES)
+            fold_columns(accumulation, 1, args, row, rows, column, VF_LANES);
+        if (column < columns)
+            fold_columns(accumulation, 1, args, row, rows, column, (int32_t)(columns - column));
+    }
+}
+
+#define FOLD_CASE(accumulation)                                                                              \
+    case accumulation:                                                                                       \
+        fold(accumulation, args);                                                                            \
+        break
+
+void CI_NAME(reduce_f32_any)(const ci_reduce_f32_args *args) {
+    switch (args->accumulation) {
+        FOLD_CASE(CI_REDUCE_SUM);
+        FOLD_CASE(CI_REDUCE_SUM_ABS);
+        FOLD_CASE(CI_REDUCE_SUM_SQUARE);
+        FOLD_CASE(CI_REDUCE_SUM_SQUARE_SHIFTED);
+        FOLD_CASE(CI_REDUCE_SUM_EXP_SHIFTED);
+        FOLD_CASE(CI_REDUCE_PROD);
+        FOLD_CASE(CI_REDUCE_MAX);
+    default:
+        fold(CI_REDUCE_MIN, args);
+    }
+}
+#undef FOLD_CASE
 
 /* y = exp(x - shift); `step` is 0 where one shift serves a whole row. */
 static void exponentials(const float *x, int64_t columns, const float *shift, int64_t step, float *y) {
@@ -52,44 +140,6 @@ static void exponentials(const float *x, int64_t columns, const float *shift, in
         vf_store_n(y + i, vf_exp_flushed(vf_sub(vf_load_n(x + i, left), from)), left);
     }
 }
-
-static void add_exponentials(const float *x, int64_t columns, const float *shift, float *total) {
-    float piece[PIECE];
-    for (int64_t first = 0; first < columns; first += PIECE) {
-        const int64_t count = columns - first < PIECE ? columns - first : PIECE;
-        exponentials(x + first, count, shift + first, 1, piece);
-        for (int64_t i = 0; i < count; i++)
-            total[first + i] += piece[i];
-    }
-}
-
-void CI_NAME(reduce_f32_any)(const ci_reduce_f32_args *args) {
-    const float *x = args->x, *shift = args->shift;
-    float *total = args->total;
-    const int64_t columns = args->columns, stride = args->x_row_stride;
-    int64_t row = 0;
-    switch (args->accumulation) {
-    case CI_REDUCE_SUM:
-        FOLD(SUM, ITSELF);
-    case CI_REDUCE_SUM_ABS:
-        FOLD(SUM, fabsf);
-    case CI_REDUCE_SUM_SQUARE:
-        FOLD(SUM, SQUARE);
-    case CI_REDUCE_SUM_SQUARE_SHIFTED:
-        FOLD(SUM, SQUARE_SHIFTED);
-    case CI_REDUCE_SUM_EXP_SHIFTED:
-        for (; row < args->rows; row++)
-            add_exponentials(x + row * stride, columns, shift, total);
-        break;
-    case CI_REDUCE_PROD:
-        FOLD(PRODUCT, ITSELF);
-    case CI_REDUCE_MAX:
-        FOLD(greater, ITSELF);
-    default:
-        FOLD(lesser, ITSELF);
-    }
-}
-#undef FOLD
 
 /* lane[j] is combined with elements j, j + LANES, ... of a row. */
 #define LANE_LOOP(combine, value)                                                                            \
