@@ -159,6 +159,22 @@ def test_average_pool(isa, data):
     check(isa, "QAveragePool", [x], attrs, ((2, *out, channels), np.uint8), threads=integers(1, 2))
 
 
+@each_isa
+@pytest.mark.parametrize("channels", [5, 24, 70])
+@pytest.mark.parametrize("taps", [(2, 2), (3, 3), (17, 17)])
+@pytest.mark.parametrize("scale", [1.0, 1.0000001, 0.99999994, 3e38, 1e-40])
+def test_means_halfway_between_levels(isa, channels, taps, scale):
+    """Sums that the roundings of each tap decide: with equal scales, a quarter of the means of four lie halfway."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (1, 18, 18, channels), np.uint8)
+    x[0, 9:] = 255  # the largest sums
+    attrs = {"kernel": taps, "strides": (1, 1), "pads": (1, 1, 1, 1), "count_include_pad": False, "x_zero_point": 7}
+    attrs |= {"x_scale": np.float32(0.1 * scale), "y_scale": np.float32(0.1), "y_zero_point": 3}
+    out = (1, 21 - taps[0], 21 - taps[1], channels)
+    with np.errstate(over="ignore", invalid="ignore"):
+        check(isa, "QAveragePool", [x], attrs, (out, np.uint8))
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.data())
 def test_softmax(data):

@@ -1,6 +1,8 @@
 /* The kernels of conv_infer/elementwise_u8.h in the int8 vector vocabulary. Included once per instruction
  * set, with CI_NAME(kernel), the function's full name. Rows are cut into whole vectors of bytes; what is left
  * of a row passes through buffers of that length. */
+#include <math.h>
+
 #include "conv_infer/microkernel.h"
 
 enum { CHUNK = 4 * VI_LANES };
@@ -211,28 +213,99 @@ void CI_NAME(sum_u8_any)(const ci_sum_u8_args *args) {
     }
 }
 
-CI_INLINE vi average_vector(const ci_average_u8_args *args, const uint8_t *const *x, int64_t i, int32_t n) {
+/* -------- means of windows -------- */
+
+/* Every rounding of the sum of taps is kept: what the estimate below is not sure of goes this way. */
+static CI_NOINLINE vi average_exactly(const ci_average_u8_args *args, int64_t i, int32_t n) {
     const vf x_scale = vf_set1(args->x_scale);
     const vi x_zero = vi_set1(args->x_zero_point);
     vf sum = vf_set1(0.0f);
     for (int32_t tap = 0; tap < args->taps; tap++)
-        sum = vf_add(sum, vf_mul(vf_from_vi(vi_sub(vi_load_bytes(x[tap] + i, n), x_zero)), x_scale));
+        sum = vf_add(sum, vf_mul(vf_from_vi(vi_sub(vi_load_bytes(args->x[tap] + i, n), x_zero)), x_scale));
     const vf level = vf_add(vf_div(vf_div(sum, vf_set1(args->count)), vf_set1(args->y_scale)),
                             vf_set1(args->y_zero_point));
     return vi_from_vf(vf_min(vf_number(level), vf_set1(32767.0f)));
 }
 
-void CI_NAME(average_u8_any)(const ci_average_u8_args *args) {
-    for (int64_t i = 0; i < args->columns; i += CHUNK) {
-        const int64_t left = args->columns - i < CHUNK ? args->columns - i : CHUNK;
-        vi part[4];
-        for (int v = 0; v < 4; v++) {
-            const int64_t n = left - v * VI_LANES;
-            part[v] = n <= 0 ? vi_set1(0)
-                             : average_vector(args, args->x, i + v * VI_LANES,
-                                              n < VI_LANES ? (int32_t)n : VI_LANES);
-        }
-        vb_store_part(args->y + i, vb_pack(part[0], part[1], part[2], part[3], vi_set1_16(args->y_origin)), 4,
-                      0, (int32_t)left);
+/* The level is estimated from the taps' sum as an integer. Where the estimate is further from the middle
+ * between two levels than both ways together can err, it rounds to the same. With u = 2^-24, in parts of the
+ * largest level, taps * 255 * ratio, the exact way errs by taps + 2 roundings, the estimate by 3; what
+ * y_zero_point is added to is rounded twice. Scales so small that products lose bits are left to the exact
+ * way. */
+typedef struct {
+    vf ratio, y_zero_point;
+    vf per_margin; /* 1 over the distance from a level within which the estimate is sure; infinity: nowhere */
+    vi x_zeros;
+} estimate;
+
+enum { MOST_TAPS = 257 }; /* whose sum fits 16 bits */
+
+static estimate estimate_of(const ci_average_u8_args *args) {
+    const float ratio = args->x_scale / args->count / args->y_scale, taps = (float)args->taps;
+    const float largest = taps * 255.0f * ratio;
+    const float margin = 0.499999f - 6.1e-8f * ((taps + 8.0f) * largest + 1024.0f);
+    const int is_sure = args->taps <= MOST_TAPS && args->x_scale >= 1e-30f && margin > 0.0f;
+    return (estimate){
+        .ratio = vf_set1(ratio),
+        .y_zero_point = vf_set1(args->y_zero_point),
+        .per_margin = vf_set1(is_sure ? 1.0f / margin : INFINITY),
+        .x_zeros = vi_set1(is_sure ? args->x_zero_point * args->taps : 0),
+    };
+}
+
+/* Rounds the level of a sum of taps; `doubt` is below 1 where that is sure. */
+CI_INLINE vi estimate_level(const estimate *by, vi sum, vf *doubt) {
+    const vf level = vf_fma(vf_from_vi(vi_sub(sum, by->x_zeros)), by->ratio, by->y_zero_point);
+    const vf limited = vf_max(vf_min(level, vf_set1(32767.0f)), vf_set1(-32768.0f));
+    const vi rounded = vi_from_vf(limited);
+    const vf rest = vf_mul(vf_fma(vf_from_vi(rounded), vf_set1(-1.0f), limited), by->per_margin);
+    *doubt = vf_mul(rest, rest);
+    return rounded;
+}
+
+/* The first n columns from column i on, as many as there are lanes or fewer. */
+CI_INLINE void average_vector(const ci_average_u8_args *args, const estimate *by, int64_t i, int32_t n) {
+    vi sum = vi_set1(0);
+    for (int32_t tap = 0; tap < args->taps; tap++)
+        sum = vi_add(sum, vi_load_bytes(args->x[tap] + i, n));
+    vf doubt;
+    vi level = estimate_level(by, sum, &doubt);
+    if (!vf_all_below_1(doubt))
+        level = average_exactly(args, i, n);
+    vb_store_part(args->y + i, vb_pack(level, level, level, level, vi_set1_16(args->y_origin)), 1, 0, n);
+}
+
+/* Two vectors of columns, all of them there: taps are added up in 16 bits. */
+CI_INLINE void average_pair(const ci_average_u8_args *args, const estimate *by, int64_t i) {
+    const vi origin = vi_set1_16(args->y_origin);
+    vi words = vi_set1(0), sum[2], level[2];
+    for (int32_t tap = 0; tap < args->taps; tap++)
+        words = vi_add_16(words, vi_load_words(args->x[tap] + i, 2 * VI_LANES));
+    vi_interleave_pairs(words, vi_set1(0), sum);
+    vf doubt[2];
+    level[0] = estimate_level(by, sum[0], &doubt[0]);
+    level[1] = estimate_level(by, sum[1], &doubt[1]);
+    vb bytes;
+    if (CI_LIKELY(vf_all_below_1(vf_max(doubt[0], doubt[1])))) {
+        bytes = vb_pack_interleaved_2(level[0], level[1], origin);
+    } else {
+        level[0] = average_exactly(args, i, VI_LANES);
+        level[1] = average_exactly(args, i + VI_LANES, VI_LANES);
+        bytes = vb_pack(level[0], level[1], level[0], level[1], origin);
     }
+    vb_store_part(args->y + i, bytes, 2, 0, 2 * VI_LANES);
+}
+
+void CI_NAME(average_u8_any)(const ci_average_u8_args *args) {
+    const int64_t columns = args->columns, pair = 2 * VI_LANES;
+    const estimate by = estimate_of(args);
+    if (columns < pair || args->taps > MOST_TAPS) {
+        for (int64_t i = 0; i < columns; i += VI_LANES)
+            average_vector(args, &by, i, columns - i < VI_LANES ? (int32_t)(columns - i) : VI_LANES);
+        return;
+    }
+    for (int64_t i = 0; i + pair <= columns; i += pair)
+        average_pair(args, &by, i);
+    if (columns % pair)
+        average_pair(args, &by, columns - pair); /* some for the second time */
 }

@@ -156,6 +156,9 @@ CI_INLINE vb vb_pack(vi a, vi b, vi c, vi d, vi zero_point) {
 CI_INLINE vb vb_pack_interleaved(vi a, vi b, vi c, vi d, vi zero_point) {
     return vb_pack(a, b, c, d, zero_point);
 }
+CI_INLINE vb vb_pack_interleaved_2(vi a, vi b, vi zero_point) {
+    return vb_pack(a, b, a, b, zero_point);
+}
 CI_INLINE vb vb_max(vb a, vb b) {
     return vmaxq_u8(a, b);
 }
@@ -184,6 +187,11 @@ CI_INLINE vb vb_lookup(const vb *table, vb index) {
     return vqtbl4q_u8((uint8x16x4_t){{table[0], table[1], table[2], table[3]}}, index);
 }
 
+/* The int16 of a and b as pairs (a, b). */
+CI_INLINE void vi_interleave_pairs(vi a, vi b, vi *pairs) {
+    pairs[0] = vreinterpretq_s32_s16(vzip1q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
+    pairs[1] = vreinterpretq_s32_s16(vzip2q_s16(vreinterpretq_s16_s32(a), vreinterpretq_s16_s32(b)));
+}
 /* Of each lane the bytes of a, b, c, d. */
 CI_INLINE void vi_interleave_quads(vb a, vb b, vb c, vb d, vi *quads) {
     const uint16x8_t ab_low = vreinterpretq_u16_u8(vzip1q_u8(a, b));
