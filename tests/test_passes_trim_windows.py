@@ -41,9 +41,11 @@ def test_depthwise_and_grouped():
 
 
 def test_image_is_not_cropped():
-    """The one tap that reads the image does so two rows from its beginning; the one before it stays."""
+    """The one tap that reads the image does so two rows from its beginning, or from its end; the other one stays."""
     kept, padding, _ = dilated((6, 6), 2, (3, 3), (1, 1, 0, 0), strides=(9, 9))
     assert (kept, padding) == ((2, 2), (1, 1, 0, 0))
+    kept, padding, _ = dilated((3, 3), 2, (3, 3), (0, 0, 1, 1), strides=(2, 2))
+    assert (kept, padding) == ((2, 2), (0, 0, 1, 1))
 
 
 def test_weights_of_the_source_graph_stay():

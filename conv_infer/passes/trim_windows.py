@@ -29,9 +29,9 @@ def _trimmed(graph: Graph, node: Node) -> Node:
         size = graph.shape(node.inputs[0])[first_axis + axis]
         reach = (graph.shape(node.outputs[0])[1 + axis] - 1) * node.attrs["strides"][axis]
         taps, dilation = weights.shape[1 + axis], node.attrs["dilations"][axis]
-        first, end = _live_taps(taps, dilation, pads[axis], reach, size)
+        first, end = _live_taps(taps, dilation, (pads[axis], pads[2 + axis]), reach, size)
         pads[axis] -= first * dilation
-        pads[2 + axis] = max(0, pads[2 + axis] - (taps - end) * dilation)
+        pads[2 + axis] -= (taps - end) * dilation
         kept.append(slice(first, end))
     smaller = weights[:, kept[0], kept[1]]
     if smaller.shape == weights.shape:
@@ -41,13 +41,14 @@ def _trimmed(graph: Graph, node: Node) -> Node:
     return node.replace(inputs=inputs, attrs={**node.attrs, "pads": tuple(pads)})
 
 
-def _live_taps(taps: int, dilation: int, pad: int, reach: int, size: int) -> tuple[int, int]:
+def _live_taps(taps: int, dilation: int, pads: tuple[int, int], reach: int, size: int) -> tuple[int, int]:
     """The range of taps outside which all positions lie in the padding: tap i reads those from i * dilation - pad to
-    `reach` beyond. It begins no later than the image does, so that padding does not become negative; never empty."""
+    `reach` beyond. Never empty, and padding does not become negative on either side."""
+    before, after = pads
     first = 0
-    while first + 1 < taps and first * dilation - pad + reach < 0 and (first + 1) * dilation <= pad:
+    while first + 1 < taps and first * dilation - before + reach < 0 and (first + 1) * dilation <= before:
         first += 1
     end = taps
-    while end - 1 > first and (end - 1) * dilation - pad >= size:
+    while end - 1 > first and (end - 1) * dilation - before >= size and (taps - end + 1) * dilation <= after:
         end -= 1
     return first, end

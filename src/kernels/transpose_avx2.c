@@ -1,6 +1,6 @@
 /* Transposes, AVX2. 32-bit elements: blocks of 8 x 8 in eight registers, two above each other so that whole
- * cache lines of x are used at once; edges one element at a time. Bytes: three columns that follow one
- * another, which is what the planes of a colour image become, 16 rows at a time. */
+ * cache lines of x are used at once, or of 4 x 4; blocks at the edges overlap others. Bytes: three columns
+ * that follow one another, which is what the planes of a colour image become, 16 rows at a time. */
 #include <immintrin.h>
 
 #include "conv_infer/microkernel.h"
@@ -25,26 +25,49 @@ static inline void transpose_8x8(const float *x, int64_t x_stride, float *y, int
     }
 }
 
+static inline void transpose_4x4(const float *x, int64_t x_stride, float *y, int64_t y_stride) {
+    __m128 row0 = _mm_loadu_ps(x), row1 = _mm_loadu_ps(x + x_stride), row2 = _mm_loadu_ps(x + 2 * x_stride),
+           row3 = _mm_loadu_ps(x + 3 * x_stride);
+    _MM_TRANSPOSE4_PS(row0, row1, row2, row3);
+    _mm_storeu_ps(y, row0);
+    _mm_storeu_ps(y + y_stride, row1);
+    _mm_storeu_ps(y + 2 * y_stride, row2);
+    _mm_storeu_ps(y + 3 * y_stride, row3);
+}
+
+/* Where a block of `size` begins: the last one ends with the `count`th row or column, over the one before. */
+static inline int64_t block_start(int64_t at, int64_t count, int64_t size) {
+    return at < count - size ? at : count - size;
+}
+
+void ci_transpose_x32_scalar(const ci_transpose_args *args);
+
 void ci_transpose_x32_avx2(const ci_transpose_args *args) {
     const float *x = args->x;
     float *y = args->y;
     const int64_t x_stride = args->x_column_stride, y_stride = args->y_row_stride;
-    const int64_t whole_rows = args->rows & ~(int64_t)7, whole_columns = args->columns & ~(int64_t)7;
-    for (int64_t row = 0; row < whole_rows; row += 16) {
-        for (int64_t column = 0; column < whole_columns; column += 8) {
-            transpose_8x8(x + column * x_stride + row, x_stride, y + row * y_stride + column, y_stride);
-            if (row + 8 < whole_rows)
-                transpose_8x8(x + column * x_stride + row + 8, x_stride, y + (row + 8) * y_stride + column,
-                              y_stride);
+    const int64_t rows = args->rows, columns = args->columns;
+    if (rows < 4 || columns < 4) {
+        ci_transpose_x32_scalar(args);
+    } else if (rows < 8 || columns < 8) {
+        for (int64_t i = 0; i < rows; i += 4) {
+            const int64_t row = block_start(i, rows, 4);
+            for (int64_t j = 0; j < columns; j += 4) {
+                const int64_t column = block_start(j, columns, 4);
+                transpose_4x4(x + column * x_stride + row, x_stride, y + row * y_stride + column, y_stride);
+            }
         }
-    }
-    for (int64_t column = whole_columns; column < args->columns; column++) {
-        for (int64_t row = 0; row < whole_rows; row++)
-            y[row * y_stride + column] = x[column * x_stride + row];
-    }
-    for (int64_t row = whole_rows; row < args->rows; row++) {
-        for (int64_t column = 0; column < args->columns; column++)
-            y[row * y_stride + column] = x[column * x_stride + row];
+    } else {
+        for (int64_t i = 0; i < rows; i += 16) {
+            const int64_t row = block_start(i, rows, 8), below = block_start(i + 8, rows, 8);
+            for (int64_t j = 0; j < columns; j += 8) {
+                const int64_t column = block_start(j, columns, 8);
+                const float *from = x + column * x_stride;
+                transpose_8x8(from + row, x_stride, y + row * y_stride + column, y_stride);
+                if (i + 8 < rows)
+                    transpose_8x8(from + below, x_stride, y + below * y_stride + column, y_stride);
+            }
+        }
     }
 }
 

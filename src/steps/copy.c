@@ -36,6 +36,29 @@ static void copy_elements(int32_t element_bytes, int64_t count, char *y, int64_t
     }
 }
 
+/* Short runs, without a call of memcpy for each. */
+static void copy_run(char *y, const char *x, int64_t bytes) {
+    if (bytes >= 8 && bytes <= 32) {
+        uint64_t first, last;
+        if (bytes > 16) {
+            uint64_t second, third;
+            memcpy(&second, x + 8, 8);
+            memcpy(&third, x + bytes - 16, 8);
+            memcpy(&first, x, 8);
+            memcpy(&last, x + bytes - 8, 8);
+            memcpy(y + 8, &second, 8);
+            memcpy(y + bytes - 16, &third, 8);
+        } else {
+            memcpy(&first, x, 8);
+            memcpy(&last, x + bytes - 8, 8);
+        }
+        memcpy(y, &first, 8);
+        memcpy(y + bytes - 8, &last, 8);
+    } else {
+        memcpy(y, x, (size_t)bytes);
+    }
+}
+
 static void run_task(const void *params, const ci_run *run, int32_t task) {
     const copy *step = params;
     ci_nest nest;
@@ -51,7 +74,7 @@ static void run_task(const void *params, const ci_run *run, int32_t task) {
         const char *x = x0 + offset[1] * element;
         switch (step->method) {
         case RUNS:
-            memcpy(y, x, (size_t)(count * element));
+            copy_run(y, x, count * element);
             break;
         case TRANSPOSES: {
             const ci_transpose_args args = {nest.shape[outer], count, x, x_stride, y, nest.stride[0][outer]};
@@ -72,6 +95,26 @@ static void move_before_last(ci_nest *nest, int32_t axis) {
         nest->stride[0][axis] = before.stride[0][axis + 1];
         nest->stride[1][axis] = before.stride[1][axis + 1];
     }
+}
+
+/* Runs of two, four or eight elements that follow one another everywhere become elements of their own. */
+static void widen_elements(copy *step) {
+    ci_nest *nest = &step->nest;
+    const int32_t last = nest->rank - 1;
+    const int64_t size = nest->shape[last], bytes = size * step->element_bytes;
+    if (last == 0 || nest->stride[0][last] != 1 || nest->stride[1][last] != 1 ||
+        (size != 2 && size != 4 && size != 8) || bytes > 8 || step->y.offset % bytes ||
+        step->x.offset % bytes)
+        return;
+    for (int32_t axis = 0; axis < last; axis++)
+        if (nest->stride[0][axis] % size || nest->stride[1][axis] % size)
+            return;
+    for (int32_t axis = 0; axis < last; axis++) {
+        nest->stride[0][axis] /= size;
+        nest->stride[1][axis] /= size;
+    }
+    nest->rank = last;
+    step->element_bytes = (int32_t)bytes;
 }
 
 static void choose_method(copy *step, uint32_t allowed) {
@@ -115,7 +158,9 @@ ci_status ci_add_copy(ci_program *program, const ci_copy *given) {
     if (ci_nest_is_empty(&step.nest))
         return CI_OK;
     ci_nest_simplify(&step.nest);
+    widen_elements(&step);
     choose_method(&step, given->allowed);
-    step.split = ci_nest_split(&step.nest, given->threads, 2 * bytes * ci_nest_elements(&step.nest));
+    step.split =
+        ci_nest_split(&step.nest, given->threads, 2 * step.element_bytes * ci_nest_elements(&step.nest));
     return ci_program_add(program, run_task, &step, sizeof step, step.split.tasks, 0);
 }
