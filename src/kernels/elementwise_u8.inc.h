@@ -3,6 +3,7 @@
  * of a row passes through buffers of that length. */
 #include <math.h>
 
+#include "bytes_s8.inc.h"
 #include "conv_infer/microkernel.h"
 
 enum { CHUNK = 4 * VI_LANES };
@@ -106,18 +107,18 @@ typedef struct {
 
 CI_INLINE vb binary_chunk(const binary_way *way, const uint8_t *a, const uint8_t *b, const int a_step,
                           const int b_step, const int multiplies) {
-    const vi one_a = vi_set1(*a), one_b = vi_set1(*b);
-    vi part[4];
+    const vi one_a = vi_sub(vi_set1(*a), way->a_origin), one_b = vi_sub(vi_set1(*b), way->b_origin);
+    vi part[4], p[4] = {one_a, one_a, one_a, one_a}, q[4] = {one_b, one_b, one_b, one_b};
+    if (a_step)
+        vi_load_bytes_less(p, 4, a, CHUNK, way->a_origin);
+    if (b_step)
+        vi_load_bytes_less(q, 4, b, CHUNK, way->b_origin);
     CI_UNROLL
     for (int v = 0; v < 4; v++) {
-        const vi p = vi_sub(a_step ? vi_load_bytes(a + v * VI_LANES, VI_LANES) : one_a, way->a_origin);
-        const vi q = vi_sub(b_step ? vi_load_bytes(b + v * VI_LANES, VI_LANES) : one_b, way->b_origin);
-        vf sum;
-        if (multiplies)
-            sum = vf_add(vf_mul(vf_mul(vf_from_vi(p), vf_from_vi(q)), way->a_scale), way->constant);
-        else
-            sum = vf_fma(vf_from_vi(p), way->a_scale, vf_fma(vf_from_vi(q), way->b_scale, way->constant));
-        part[v] = vi_from_vf(vf_min(sum, vf_set1(32767.0f)));
+        const vf x = vf_from_vi(p[v]), y = vf_from_vi(q[v]);
+        part[v] =
+            vi_from_large_vf(multiplies ? vf_add(vf_mul(vf_mul(x, y), way->a_scale), way->constant)
+                                        : vf_fma(x, way->a_scale, vf_fma(y, way->b_scale, way->constant)));
     }
     return vb_clamp(vb_pack(part[0], part[1], part[2], part[3], way->y_origin), way->minimum, way->maximum);
 }

@@ -173,14 +173,21 @@ CI_INLINE void sum_tile(const int rows, const int vectors, const ci_gemm_s8_args
 }
 #endif
 
+/* What the tiles of a call share, and where the one to come draws weights from. */
+typedef struct {
+    storing storing;
+    prefetching next;
+} tiling;
+
 CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *args, int32_t first,
-                    const storing *way, const prefetching *next) {
+                    const tiling *shared) {
+    const storing *way = &shared->storing;
     s8_sums sum;
     const uint8_t *row[GEMM_S8_MAX_ROWS];
     CI_UNROLL
     for (int r = 0; r < rows; r++)
         row[r] = args->a + args->a_row[first + r];
-    sum_tile(rows, vectors, args, row, sum, next->from, next->step);
+    sum_tile(rows, vectors, args, row, sum, shared->next.from, shared->next.step);
 
     if (CI_LIKELY(way->way == STORE_SCALED)) {
         store_quickly(rows, vectors, 0, args, way, first, sum);
@@ -197,12 +204,19 @@ CI_INLINE void tile(const int rows, const int vectors, const ci_gemm_s8_args *ar
     store_rows_generally(args, first, rows, vectors, spilled);
 }
 
-typedef void tile_fn(const ci_gemm_s8_args *args, int32_t first, const storing *way, const prefetching *next);
+/* `count` tiles of so many rows each; but one alone where there are taller ones for panels as wide: compilers
+ * find better registers for the loop over depth without another around it, which pays for itself in the usual
+ * tile only. */
+typedef void tile_fn(const ci_gemm_s8_args *args, int32_t first, int32_t count, tiling *shared);
 
 #define TILE(rows, vectors)                                                                                  \
     static CI_NOINLINE void tile_##rows##x##vectors(const ci_gemm_s8_args *args, int32_t first,              \
-                                                    const storing *way, const prefetching *next) {           \
-        tile(rows, vectors, args, first, way, next);                                                         \
+                                                    int32_t count, tiling *shared) {                         \
+        do {                                                                                                 \
+            tile(rows, vectors, args, first, shared);                                                        \
+            shared->next.from += shared->next.share;                                                         \
+            first += rows;                                                                                   \
+        } while (rows == GEMM_S8_ROWS_##vectors && --count > 0);                                             \
     }
 #define TILES_1(vectors) TILE(1, vectors)
 #define TILES_2(vectors) TILES_1(vectors) TILE(2, vectors)
@@ -245,17 +259,18 @@ JOIN(TILES_, GEMM_S8_ROWS_1)(1) JOIN(TILES_, GEMM_S8_ROWS_2)(2) JOIN(TILES_, GEM
 #endif
 };
 
+static void run_tiles(const ci_gemm_s8_args *args, int32_t vectors, int32_t first, int32_t rows,
+                      int32_t count, tiling *shared) {
+    const int32_t at_once = rows == tiles[vectors - 1].rows ? count : 1;
+    for (; count > 0; count -= at_once, first += at_once * rows)
+        tiles[vectors - 1].tile[rows - 1](args, first, at_once, shared);
+}
+
 void GEMM_S8_NAME(const ci_gemm_s8_args *args) {
     const int32_t vectors = (args->columns + VI_LANES - 1) / VI_LANES;
     const int32_t most = tiles[vectors - 1].rows, count = (args->rows + most - 1) / most;
-    const int32_t rows = args->rows / count, taller = args->rows % count;
-    const storing way = storing_of(args, vectors);
-    prefetching next = prefetching_of(args, count);
-    int32_t first = 0;
-    for (int32_t index = 0; index < count; index++) {
-        const int32_t here = rows + (index < taller);
-        tiles[vectors - 1].tile[here - 1](args, first, &way, &next);
-        next.from += next.share;
-        first += here;
-    }
+    const int32_t rows = args->rows / count, taller = args->rows % count; /* those come first */
+    tiling shared = {.storing = storing_of(args, vectors), .next = prefetching_of(args, count)};
+    run_tiles(args, vectors, 0, rows + 1, taller, &shared);
+    run_tiles(args, vectors, taller * (rows + 1), rows, count - taller, &shared);
 }

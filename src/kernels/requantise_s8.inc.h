@@ -2,6 +2,7 @@
 #ifndef CONV_INFER_KERNELS_REQUANTISE_S8_INC_H
 #define CONV_INFER_KERNELS_REQUANTISE_S8_INC_H
 
+#include "bytes_s8.inc.h"
 #include "conv_infer/microkernel_s8.h"
 
 /* What vectors of every row share. */
@@ -27,14 +28,12 @@ CI_INLINE s8_range s8_stored_range_of(const ci_requantise *requantise) {
     return range;
 }
 
-/* Where the scaled sum leaves int32, it becomes the least int32: right downwards, where bytes saturate, and
- * wrong upwards. A scale below 1 cannot bring it so far; others need the bound, which is far outside of any
- * byte. */
+/* A scale below 1 cannot bring a sum out of int32. */
 CI_INLINE vi s8_scale_small(vi sum, vf scale) {
     return vi_from_vf(vf_mul(vf_from_vi(sum), scale));
 }
 CI_INLINE vi s8_scale_any(vi sum, vf scale) {
-    return vi_from_vf(vf_min(vf_mul(vf_from_vi(sum), scale), vf_set1(32767.0f)));
+    return vi_from_large_vf(vf_mul(vf_from_vi(sum), scale));
 }
 
 /* Shift > 0: to the left, before; shift < 0: to the right, after, rounding to nearest, ties away from zero.
@@ -108,7 +107,7 @@ CI_INLINE vi s8_add_small(vf scaled, const s8_addition *addition, const uint8_t 
     return vi_from_vf(s8_with_residual(scaled, addition, data, columns));
 }
 CI_INLINE vi s8_add_any(vf scaled, const s8_addition *addition, const uint8_t *data, int32_t columns) {
-    return vi_from_vf(vf_min(s8_with_residual(scaled, addition, data, columns), vf_set1(32767.0f)));
+    return vi_from_large_vf(s8_with_residual(scaled, addition, data, columns));
 }
 
 #endif

@@ -123,17 +123,29 @@ CI_INLINE vf vf_above_2_23(vi x) {
 CI_INLINE vi vi_from_vf(vf x) {
     return vcvtnq_s32_f32(x);
 }
+#define vi_from_large_vf(x) vcvtnq_s32_f32(x)
 
 /* The first n bytes, as many as there are lanes or fewer, widened. */
 CI_INLINE vi vi_load_bytes(const uint8_t *p, int32_t n) {
     uint32_t bytes = 0;
-    if (n >= 4)
+    if (CI_LIKELY(n >= 4))
         memcpy(&bytes, p, 4);
     else
         for (int32_t i = 0; i < n; i++)
             bytes |= (uint32_t)p[i] << (8 * i);
     const uint16x8_t words = vmovl_u8(vcreate_u8(bytes));
     return vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(words)));
+}
+/* Four vectors of bytes, widened, less a number that is a byte too. */
+#define vi_load_16_bytes_less vi_load_16_bytes_less
+CI_INLINE void vi_load_16_bytes_less(vi *x, const uint8_t *p, vi number) {
+    const uint8x16_t bytes = vld1q_u8(p), origin = vdupq_laneq_u8(vreinterpretq_u8_s32(number), 0);
+    const int16x8_t low = vreinterpretq_s16_u16(vsubl_u8(vget_low_u8(bytes), vget_low_u8(origin)));
+    const int16x8_t high = vreinterpretq_s16_u16(vsubl_high_u8(bytes, origin));
+    x[0] = vmovl_s16(vget_low_s16(low));
+    x[1] = vmovl_high_s16(low);
+    x[2] = vmovl_s16(vget_low_s16(high));
+    x[3] = vmovl_high_s16(high);
 }
 CI_INLINE vi vi_load_words(const uint8_t *p, int32_t n) {
     (void)n;
@@ -234,18 +246,18 @@ CI_INLINE void vb_store_part(uint8_t *p, vb x, const int vectors, const int part
                                  : part == 1 ? vgetq_lane_u32(quarters, 1)
                                  : part == 2 ? vgetq_lane_u32(quarters, 2)
                                              : vgetq_lane_u32(quarters, 3);
-        if (n >= 4)
+        if (CI_LIKELY(n >= 4))
             memcpy(p, &quarter, 4);
         else
             for (int32_t i = 0; i < n; i++)
                 p[i] = (uint8_t)(quarter >> (8 * i));
     } else if (vectors == 2) {
         const vb half = part ? vextq_u8(x, x, 8) : x;
-        if (n >= 8)
+        if (CI_LIKELY(n >= 8))
             vst1_u8(p, vget_low_u8(half));
         else
             store_first_bytes(p, half, n);
-    } else if (n >= 16) {
+    } else if (CI_LIKELY(n >= 16)) {
         vst1q_u8(p, x);
     } else {
         store_first_bytes(p, x, n);
