@@ -77,12 +77,15 @@ CI_INLINE void store_quickly(const int rows, const int vectors, const int adds, 
         const uint8_t *data = nothing;
         if (adds && CI_LIKELY(args->c_row[first + r] != CI_ROW_SKIPPED))
             data = residual->data + residual->row[first + r];
+        vf other[GEMM_S8_MAX_VECTORS];
+        if (adds)
+            s8_residual_row(other, vectors, residual, &way->addition, data, args->columns);
         CI_UNROLL
         for (int v = 0; v < vectors; v++) {
             const int i = r * vectors + v, column = v * VI_LANES;
             if (adds)
-                rounded[i] = s8_add_small(vf_mul(vf_from_vi(sum[i]), vf_load(scale + column)), &way->addition,
-                                          data + column, v + 1 < vectors ? VI_LANES : args->columns - column);
+                rounded[i] = vi_from_vf(s8_with_residual(vf_mul(vf_from_vi(sum[i]), vf_load(scale + column)),
+                                                         other[v], &way->addition));
             else
                 rounded[i] = s8_scale_small(sum[i], vf_load(scale + column));
         }

@@ -91,23 +91,46 @@ CI_INLINE int s8_adds_little(const ci_residual_s8 *residual) {
     return residual->scale < limit && residual->data_scale < limit && constant < limit && constant > -limit;
 }
 
-/* The residual's first `columns` bytes from `data` on, added to a scaled value, or to one that is rounded
- * already. The limits are whole numbers, so that it does not matter whether they or the rounding come first.
- */
-CI_INLINE vf s8_with_residual(vf scaled, const s8_addition *addition, const uint8_t *data, int32_t columns) {
+/* The residual's first `columns` bytes from `data` on, less their origin. */
+CI_INLINE vf s8_residual_at(const s8_addition *addition, const uint8_t *data, int32_t columns) {
+    return vf_add(vf_above_2_23(vi_load_bytes(data, columns)), addition->data_offset);
+}
+
+/* The same of `count` vectors. */
+CI_INLINE void s8_residual_row(vf *other, const int count, const ci_residual_s8 *residual,
+                               const s8_addition *addition, const uint8_t *data, int32_t columns) {
+#ifdef vi_load_16_bytes_less
+    if (count == 4 && CI_LIKELY(columns >= 16)) {
+        vi bytes[4];
+        vi_load_16_bytes_less(bytes, data, vi_set1(residual->data_origin));
+        CI_UNROLL
+        for (int v = 0; v < 4; v++)
+            other[v] = vf_from_vi(bytes[v]);
+        return;
+    }
+#endif
+    (void)residual;
+    CI_UNROLL
+    for (int v = 0; v < count; v++) /* only the last may be short */
+        other[v] =
+            s8_residual_at(addition, data + v * VI_LANES, v + 1 < count ? VI_LANES : columns - v * VI_LANES);
+}
+
+/* A scaled value, or one that is rounded already, and what of the residual is added to it. The limits are
+ * whole numbers, so that it does not matter whether they or the rounding come first. */
+CI_INLINE vf s8_with_residual(vf scaled, vf other, const s8_addition *addition) {
     const vf limited = vf_max(vf_min(scaled, addition->high), addition->low);
     const vf own = vf_add(vf_add(limited, addition->to_integer), addition->own_offset);
-    const vf other = vf_add(vf_above_2_23(vi_load_bytes(data, columns)), addition->data_offset);
     return vf_fma(own, addition->scale, vf_fma(other, addition->data_scale, addition->constant));
 }
 
 /* The new rounded value, to which `out_origin` is yet to be added; bounded as in s8_scale_any(), where it is
  * not known that it s8_adds_little(). */
 CI_INLINE vi s8_add_small(vf scaled, const s8_addition *addition, const uint8_t *data, int32_t columns) {
-    return vi_from_vf(s8_with_residual(scaled, addition, data, columns));
+    return vi_from_vf(s8_with_residual(scaled, s8_residual_at(addition, data, columns), addition));
 }
 CI_INLINE vi s8_add_any(vf scaled, const s8_addition *addition, const uint8_t *data, int32_t columns) {
-    return vi_from_large_vf(s8_with_residual(scaled, addition, data, columns));
+    return vi_from_large_vf(s8_with_residual(scaled, s8_residual_at(addition, data, columns), addition));
 }
 
 #endif
