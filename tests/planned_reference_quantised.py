@@ -36,7 +36,8 @@ def conv(inputs, attrs, shape, dtype):
     """QConv: clip(rint(float32(acc) * scale) + y_zero_point, lo, hi); acc alone if `raw`.
 
     acc = sum over the window of (x - x_zero_point) * (w - w_zero_point) + bias; padding holds x_zero_point.
-    With `add`, the result q is operand a of an addition (see `binary`), the fourth input is operand b.
+    With `add`, the result q is operand a of an addition (see `binary`), the fourth input is operand b. With `line` it
+    becomes clip(rint(fma(q, slope, intercept)), lo, hi).
     """
     x, w, bias, other = inputs
     o, kh, kw, depth = w.shape
@@ -66,6 +67,9 @@ def conv(inputs, attrs, shape, dtype):
     q = clip(np.rint(scaled).astype(np.float64) + attrs["y_zero_point"], attrs["lo"], attrs["hi"], dtype)
     if attrs["add"] is None:
         assert other is None
+        if "line" in attrs:
+            slope, intercept, lo, hi = attrs["line"]
+            q = clip(np.rint(q * np.float64(slope) + np.float64(intercept)), lo, hi, dtype)
         return q
     y_scale, other_scale, other_zero, sum_scale, sum_zero, lo, hi = attrs["add"]
     assert other.shape == q.shape

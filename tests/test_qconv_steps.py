@@ -12,6 +12,7 @@ from conv_infer import _core
 from conv_infer.emit import quantised_convolution, quantised_winograd
 from conv_infer.errors import UnsupportedError
 from conv_infer.graph import INTERNAL, Graph, Node, TensorType
+from conv_infer.passes.fuse_requantisations import line_through
 from conv_infer.planner import plan as planning
 from conv_infer.planner import quantised_tiling
 
@@ -70,7 +71,8 @@ class Case:
         depth = kernel[0] * kernel[1] * channels
         spread = 0.5 / (np.sqrt(depth) * 64) if not extremes else 0.01
         lo, hi = draw(st.sampled_from([(0, 255), (17, 200), (128, 255)]))
-        adds = not raw and not depthwise and draw(st.booleans())
+        after = "none" if raw or depthwise else draw(st.sampled_from(["none", "add", "line"]))
+        adds = after == "add"
         y_zero = int(rng.integers(lo, hi + 1))
         self.attrs = {
             "strides": strides,
@@ -87,6 +89,9 @@ class Case:
             "raw": raw,
             "add": (0.1, 0.07, int(rng.integers(0, 256)), 0.12, int(rng.integers(0, 256)), lo, hi) if adds else None,
         }
+        if after == "line":
+            levels = np.clip(np.rint((np.arange(256) - y_zero) * rng.uniform(0.3, 1.7)) + y_zero, 5, 250)
+            self.attrs["line"] = (*line_through(levels.astype(np.uint8)), int(levels[0]), int(levels[-1]))
         out = [
             (size + pads[axis] + pads[axis + 2] - (kernel[axis] - 1) * dilations[axis] - 1) // strides[axis] + 1
             for axis, size in ((0, height), (1, width))

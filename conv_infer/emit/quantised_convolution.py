@@ -17,7 +17,7 @@ from .context import NO_BUFFER, EmitContext, StepInfo
 from .convolution import Geometry, depth_tables, in_the_image
 from .quantised_depthwise import emit_quantised_depthwise
 from .quantised_winograd import emit_winograd
-from .requantise import element_offsets, requantise_of, require_unsigned, scales_of, zero_points_of
+from .requantise import added_view, element_offsets, requantise_of, require_unsigned, scales_of, zero_points_of
 
 PANELS_TO_GATHER = 8  # that read windows copied together, for the copy to pay
 TILE_ROWS = 16  # of a matrix register
@@ -36,7 +36,7 @@ def emit_qconv(ctx: EmitContext, node: Node) -> StepInfo:
 
 def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
     """QConv as a GEMM over output pixels."""
-    source, output, other = ctx.view(node.inputs[0]), ctx.view(node.outputs[0]), ctx.optional_view(node, 3)
+    source, output, other = ctx.view(node.inputs[0]), ctx.view(node.outputs[0]), added_view(ctx, node)
     windows = in_the_image(ctx, node, source, geometry)
     tables, group_offsets = depth_tables(node, geometry, windows.tap_strides)
     reading = choose_reading(

@@ -11,7 +11,7 @@ from ..planner.lowering import FRAME_COPY
 from ..planner.quantised_tiling import plan_tiles, winograd_kernel
 from .context import NO_BUFFER, EmitContext, StepInfo
 from .convolution import Geometry, in_the_image
-from .requantise import element_offsets, requantise_of, scales_of, zero_points_of
+from .requantise import added_view, element_offsets, requantise_of, scales_of, zero_points_of
 
 LOWERING = "Winograd F(2x2, 3x3)"
 
@@ -26,7 +26,7 @@ def emit_winograd(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo 
     packed = pack_for(kernel, weights, zero_points_of(node, len(weights)))
     if not packed.fits:
         return None
-    source, output, other = ctx.view(node.inputs[0]), ctx.view(node.outputs[0]), ctx.optional_view(node, 3)
+    source, output, other = ctx.view(node.inputs[0]), ctx.view(node.outputs[0]), added_view(ctx, node)
     windows = in_the_image(ctx, node, source, geometry)
     bias = ctx.constant(node.inputs[2]) if node.inputs[2] else None
 

@@ -7,7 +7,7 @@ import numpy as np
 from .. import _core
 from ..errors import UnsupportedError
 from ..graph import Node
-from .context import View
+from .context import EmitContext, View
 
 
 def require_unsigned(node: Node, *views: View | None) -> None:
@@ -47,7 +47,26 @@ def requantise_of(node: Node) -> _core.Requantise:
             minimum=minimum,
             maximum=maximum,
         )
+    elif "line" in attrs:  # what is added is the output as it is found, times 0
+        slope, intercept, minimum, maximum = attrs["line"]
+        way.add(
+            None,
+            None,
+            scale=slope,
+            data_scale=0.0,
+            constant=intercept,
+            origin=0,
+            data_origin=0,
+            out_origin=0,
+            minimum=minimum,
+            maximum=maximum,
+        )
     return way
+
+
+def added_view(ctx: EmitContext, node: Node) -> View | None:
+    """What the epilogue adds; a `line` is the addition of the output itself, times 0."""
+    return ctx.view(node.outputs[0]) if "line" in node.attrs else ctx.optional_view(node, 3)
 
 
 def addition_constants(

@@ -11,6 +11,7 @@ from .fold_affine import fold_affine
 from .fold_padding import fold_padding
 from .fuse_activations import fuse_activations
 from .fuse_quantised import fuse_quantised
+from .fuse_requantisations import fuse_requantisations
 from .fuse_residuals import fuse_residuals
 from .lower import lower
 from .recognise_activations import recognise_activations
@@ -48,6 +49,7 @@ PASSES = (
     fuse_residuals,
     repeat_channels,
     store_unsigned,
+    fuse_requantisations,
     tidy,
 )
 
