@@ -29,12 +29,16 @@ cdef extern from "steps/conv.h":
         const ci_kernel *kernel
         int32_t first_column, columns, depth_table
         int64_t input_offset, weights_offset
+    ctypedef struct ci_depth_part:
+        int32_t first, count
     ctypedef struct ci_conv:
         ci_ref input, weights, bias, output, residual
         int32_t images, height, width
         ci_row_strides input_strides, output_strides, residual_strides
         int32_t depth, depth_tables
         const int32_t *depth_offsets
+        int32_t depth_parts
+        const ci_depth_part *depth_part
         int32_t panels
         const ci_conv_panel *panel
         ci_activation activation
@@ -106,12 +110,13 @@ cdef class GemmConv:
 
     `output_shape` is (images, height, width); strides are (image, row, pixel) in elements, the input's from one window
     to the next; `panels` is a list of (kernel, first column, columns, depth table, input offset, weights offset);
-    `late_activation` is the kernel for an activation that those of the panels do not apply, or None.
+    `late_activation` is the kernel for an activation that those of the panels do not apply, or None; `depth_parts` is
+    int32 [runs, (first, count)] where only these of the depth are summed up.
     """
 
     cdef ci_conv conv
     cdef ci_conv_panel *panel
-    cdef const int32_t[:, ::1] depth_offsets
+    cdef const int32_t[:, ::1] depth_offsets, depth_parts
 
     def __cinit__(
         self,
@@ -131,6 +136,7 @@ cdef class GemmConv:
         int depth_block,
         int32_t prefetch_distance,
         Kernel late_activation=None,
+        const int32_t[:, ::1] depth_parts=None,
         int rows_per_task=1,
         int panels_per_task=1,
     ):
@@ -152,6 +158,11 @@ cdef class GemmConv:
         self.conv.residual_strides = row_strides_of(residual_strides)
         self.conv.depth_tables, self.conv.depth = depth_offsets.shape[0], depth_offsets.shape[1]
         self.conv.depth_offsets = &self.depth_offsets[0, 0]
+        self.conv.depth_parts = 0
+        if depth_parts is not None:
+            self.depth_parts = depth_parts
+            self.conv.depth_parts = depth_parts.shape[0]
+            self.conv.depth_part = <const ci_depth_part *>&self.depth_parts[0, 0]
         self.conv.panels = len(panels)
         self.conv.panel = self.panel
         self.conv.activation = activation_of(activation)

@@ -7,7 +7,7 @@ import numpy as np
 from .. import _core
 from ..graph import Node
 from ..planner.arena import round_up
-from ..planner.lowering import BANDS, IN_PLACE, REUSABLE_ROWS, band_geometry
+from ..planner.lowering import BANDS, IN_PLACE, REGIONS, REUSABLE_ROWS, band_geometry
 from ..planner.storage import image_size
 from ..planner.tiling import (
     FLOAT_BYTES,
@@ -75,6 +75,10 @@ def emit_gemm_conv(ctx: EmitContext, node: Node) -> StepInfo:
     geometry = Geometry(ctx.constant(node.inputs[1]), node.attrs["groups"], output.shape)
     if lowering is not None and lowering.form == BANDS:
         return emit_conv_in_bands(ctx, node, geometry)
+    if lowering is not None and lowering.form == REGIONS:
+        from .atrous_convolution import emit_atrous_conv
+
+        return emit_atrous_conv(ctx, node, geometry)
     place = in_reusable_buffer if lowering is not None and lowering.is_reusable else in_the_image
     windows = place(ctx, node, source, geometry)
     packed = GemmPanels(ctx, node, geometry, windows.tap_strides)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .. import _core
 from ..graph import Graph, Node
+from .regions import cut_into_regions
 from .tiling import FLOAT_BYTES
 
 COPY_BYTES_PER_NS = {"L1": 16.0, "L2": 10.0, "memory": 5.0}  # read and written once
@@ -28,6 +29,7 @@ FRAME_COPY = "in place, after a copy into a frame"
 REUSABLE = "reusable buffer, columns"
 REUSABLE_ROWS = "reusable buffer, rows"
 BANDS = "in place, in copied bands"
+REGIONS = "in place, in regions"
 
 
 class Lowering:
@@ -48,11 +50,11 @@ class Lowering:
 
     @property
     def writes_padding(self) -> bool:
-        """The step brings padding into its scratch: its input needs no frame."""
-        return self.is_reusable or self.form == BANDS
+        """The step brings padding into its scratch, or reads none: its input needs no frame."""
+        return self.is_reusable or self.form in (BANDS, REGIONS)
 
     def __str__(self) -> str:
-        strip = f" of {self.strip}" if self.writes_padding else ""
+        strip = f" of {self.strip}" if self.strip else ""
         copied = f", {self.copied_elems:,} elements copied" if self.copied_elems else ""
         return f"{self.form}{strip}{copied}"
 
@@ -60,22 +62,26 @@ class Lowering:
 def choose_lowering(
     graph: Graph, node: Node, can_be_framed: bool, spare_memory: bool, is_shared: bool = False
 ) -> Lowering:
-    """The cheapest form for a convolution that reads padding. In place costs nothing where the producer can write into
-    a frame; otherwise a framed copy and both orientations of the reusable buffer compete (`spare_memory`: the buffer in
-    any case). A planar graph input is copied in bands, but where several convolutions would share the framed copy
-    (`is_shared`) or only a kernel that reads in place fits."""
+    """The cheapest form for a convolution that reads padding. Where much of what it reads is padding, its output is cut
+    into regions. In place costs nothing where the producer can write into a frame; otherwise a framed copy and both
+    orientations of the reusable buffer compete (`spare_memory`: the buffer in any case). A planar graph input is copied
+    in bands, but where several convolutions would share the framed copy (`is_shared`) or only a kernel that reads in
+    place fits."""
+    weights = graph.shape(node.inputs[1])
+    is_gemm = node.op != "QConv" and not is_direct(node, weights)
+    planar = node.attrs.get("input_layout", "NHWC") == "NCHW"
+    if is_gemm and not planar and cut_into_regions(graph, node):
+        return Lowering(REGIONS, 0, 0, 0, 0.0)
     if can_be_framed:
         return Lowering(IN_PLACE, 0, 0, 0, 0.0)
     images, out_height, out_width, columns = graph.shape(node.outputs[0])
-    planar = node.attrs.get("input_layout", "NHWC") == "NCHW"
     shape = graph.shape(node.inputs[0])
     channels, height, width = (shape[1], shape[2], shape[3]) if planar else (shape[3], shape[1], shape[2])
     top, left, bottom, right = node.attrs["pads"]
     framed = images * (height + top + bottom) * (width + left + right) * channels
-    weights = graph.shape(node.inputs[1])
     depth = weights[1] * weights[2] * weights[3]
     options = [Lowering(FRAME_COPY, 0, framed, framed, copy_ns(framed) + runs_ns(images * height))]
-    if node.op == "QConv" or is_direct(node, weights):
+    if not is_gemm:
         return options[0]
     if planar:
         may_copy_rows = node.inputs[0] in graph.inputs and not is_shared  # whose rows lie on end

@@ -20,17 +20,20 @@ static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f
     const int32_t nr = panel->kernel->nr;
     const int32_t block =
         panel->kernel->operation == CI_OPERATION_gemm_dot_f32 ? conv->depth : conv->depth_block;
-    for (int32_t first = 0; first < conv->depth; first += block) {
-        const int32_t left = conv->depth - first;
-        args->depth = left < block ? left : block;
-        args->start = first ? sums : NULL;
-        args->sums = args->depth < left ? sums : NULL;
-        args->a = panel->reads_runs ? input + first : input;
-        args->a_depth = panel->reads_runs ? table : table + first;
-        args->b = weights + (int64_t)first * nr;
-        args->prefetch_bytes = (int64_t)args->depth * nr * (int64_t)sizeof(float);
-        args->prefetch = conv->prefetch_distance ? (const char *)args->b + conv->prefetch_distance : NULL;
-        ((ci_gemm_f32_fn *)panel->kernel->function)(args);
+    for (int32_t part = 0; part < conv->depth_parts; part++) {
+        const int32_t end = conv->depth_part[part].first + conv->depth_part[part].count;
+        for (int32_t first = conv->depth_part[part].first; first < end; first += block) {
+            const int32_t left = end - first;
+            args->depth = left < block ? left : block;
+            args->start = first > conv->depth_part[0].first ? sums : NULL;
+            args->sums = args->depth < left || part + 1 < conv->depth_parts ? sums : NULL;
+            args->a = panel->reads_runs ? input + first : input;
+            args->a_depth = panel->reads_runs ? table : table + first;
+            args->b = weights + (int64_t)first * nr;
+            args->prefetch_bytes = (int64_t)args->depth * nr * (int64_t)sizeof(float);
+            args->prefetch = conv->prefetch_distance ? (const char *)args->b + conv->prefetch_distance : NULL;
+            ((ci_gemm_f32_fn *)panel->kernel->function)(args);
+        }
     }
 }
 
@@ -88,7 +91,9 @@ static size_t sums_bytes(const ci_conv *conv, int64_t rows) {
     int32_t widest = 0;
     for (int32_t index = 0; index < conv->panels; index++)
         widest = conv->panel[index].kernel->nr > widest ? conv->panel[index].kernel->nr : widest;
-    return conv->depth_block < conv->depth ? round_up((size_t)rows * (size_t)widest * sizeof(float)) : 0;
+    return conv->depth_block < conv->depth || conv->depth_parts > 1
+               ? round_up((size_t)rows * (size_t)widest * sizeof(float))
+               : 0;
 }
 
 static size_t tables_bytes(int64_t rows) {
@@ -161,10 +166,13 @@ static ci_status check_rows(const ci_program *program, const ci_conv *conv, ci_r
 
 void ci_conv_panel_reach(const ci_conv *conv, const ci_conv_panel *panel, int64_t *lowest, int64_t *highest) {
     const int32_t *table = conv->depth_offsets + (int64_t)panel->depth_table * conv->depth;
-    *lowest = *highest = table[0];
-    for (int32_t k = 1; k < conv->depth; k++) {
-        *lowest = table[k] < *lowest ? table[k] : *lowest;
-        *highest = table[k] > *highest ? table[k] : *highest;
+    *lowest = *highest = table[conv->depth_part[0].first];
+    for (int32_t part = 0; part < conv->depth_parts; part++) {
+        const int32_t end = conv->depth_part[part].first + conv->depth_part[part].count;
+        for (int32_t k = conv->depth_part[part].first; k < end; k++) {
+            *lowest = table[k] < *lowest ? table[k] : *lowest;
+            *highest = table[k] > *highest ? table[k] : *highest;
+        }
     }
     *lowest += panel->input_offset;
     *highest += panel->input_offset;
@@ -216,10 +224,28 @@ static int is_run(const int32_t *offsets, int32_t count) {
     return k == count;
 }
 
+/* Checks the parts of the depth, which ascend, and keeps them; the whole depth is one where none are given.
+ */
+static ci_status prepare_parts(ci_program *program, ci_conv *conv) {
+    const ci_depth_part whole = {0, conv->depth};
+    const int32_t parts = conv->depth_parts ? conv->depth_parts : 1;
+    const ci_depth_part *part = conv->depth_parts ? conv->depth_part : &whole;
+    int32_t reached = 0;
+    for (int32_t index = 0; index < parts; index++) {
+        if (part[index].first < reached || part[index].count < 1 ||
+            part[index].count > conv->depth - part[index].first)
+            return CI_ERROR_ARGUMENT;
+        reached = part[index].first + part[index].count;
+    }
+    conv->depth_part = ci_program_keep(program, part, sizeof *part * (size_t)parts);
+    conv->depth_parts = parts;
+    return conv->depth_part ? CI_OK : CI_ERROR_MEMORY;
+}
+
 ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
     if (conv->images < 1 || conv->height < 1 || conv->width < 1 || conv->depth < 1 ||
         conv->depth_tables < 1 || conv->depth_block < 1 || conv->panels < 1 ||
-        ci_check_late_activation(&conv->activation, conv->late_activation) != CI_OK)
+        ci_check_late_activation(&conv->activation, conv->late_activation) != CI_OK || conv->depth_parts < 0)
         return CI_ERROR_ARGUMENT;
     int64_t bias_elems = 0;
     for (int32_t index = 0; index < conv->panels; index++) {
@@ -229,6 +255,8 @@ ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
         bias_elems += conv->panel[index].kernel->nr;
     }
     ci_status status = ci_program_check(program, conv->bias, bias_elems * (int64_t)sizeof(float));
+    if (status == CI_OK)
+        status = prepare_parts(program, conv);
     if (status != CI_OK)
         return status;
     conv->depth_offsets = ci_program_keep(program, conv->depth_offsets,
@@ -253,7 +281,7 @@ ci_status ci_add_conv(ci_program *program, const ci_conv *conv) {
     if (status == CI_OK)
         status = ci_conv_check_output(program, conv);
     if (status == CI_OK)
-        status = ci_conv_check_input(program, conv);
+        status = ci_conv_check_input(program, &p.conv);
     if (status != CI_OK)
         return status;
     if (conv->rows_per_task < 1 || conv->panels_per_task < 1)

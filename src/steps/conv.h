@@ -21,6 +21,11 @@ typedef struct {
     int32_t reads_runs; /* set by ci_add_conv: the table is 0, 1, 2, ... */
 } ci_conv_panel;
 
+/* A run of the depth. */
+typedef struct {
+    int32_t first, count;
+} ci_depth_part;
+
 typedef struct {
     ci_ref input;   /* of the first element of the first window (which may lie in the padding) */
     ci_ref weights; /* packed panels */
@@ -33,6 +38,8 @@ typedef struct {
     int32_t depth;
     int32_t depth_tables;
     const int32_t *depth_offsets; /* [depth_tables][depth] */
+    int32_t depth_parts;          /* 0: all of the depth is summed up */
+    const ci_depth_part *depth_part;
     int32_t panels;
     const ci_conv_panel *panel;
     ci_activation activation;
