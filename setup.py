@@ -4,7 +4,8 @@ Baseline flags everywhere, an instruction set only for the files that carry its 
 
 What the compiler can do is probed, never assumed. Environment: CONV_INFER_WERROR=1 makes warnings errors,
 CONV_INFER_SANITIZE=1 builds with AddressSanitizer and UBSan, CONV_INFER_OPENMP=0 builds without OpenMP,
-CONV_INFER_LIMITED_API=0 builds for the running Python only, CONV_INFER_SYMBOLS=1 keeps the names of functions.
+CONV_INFER_LIMITED_API=0 builds for the running Python only, CONV_INFER_SYMBOLS=1 keeps the names of functions,
+CONV_INFER_JOBS=1 runs one compiler at a time (each takes up to 350 MB).
 """
 
 import os
@@ -134,7 +135,7 @@ class BuildExtension(build_ext):
                 extra_postargs=flags,
             )[0]
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # each waits for a compiler of its own
+        with ThreadPoolExecutor(int(os.environ.get("CONV_INFER_JOBS") or os.cpu_count() or 1)) as pool:  # each waits for a compiler of its own
             return list(pool.map(one, jobs))
 
     def baseline_flags(self) -> list[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import statistics
 import time
 from typing import Any
 
+from . import __version__, _core, cpu
 from .cli_common import (
     add_model_arguments,
     add_shape_argument,
@@ -53,6 +56,9 @@ def execute(options: argparse.Namespace) -> int:
     median = statistics.median(times)
     images = next(iter(shapes.values()), (1,))[:1] or (1,)
     result: dict[str, Any] = {
+        "version": __version__,
+        "machine": machine(),
+        "threads": session.threads,
         "model": options.model,
         "shapes": {name: list(shape) for name, shape in shapes.items()},
         "load_ms": load * 1e3,
@@ -69,6 +75,33 @@ def execute(options: argparse.Namespace) -> int:
     else:
         print_result(result)
     return 0
+
+
+def machine() -> dict[str, Any]:
+    """What a measurement depends on besides the model: the processor and what is used of it."""
+    first, second = _core.cache_sizes()
+    return {
+        "processor": processor_name(),
+        "processors": os.cpu_count(),
+        "instruction_sets": cpu()["allowed"],
+        "cache_bytes": [first, second],
+        "system": platform.platform(),
+    }
+
+
+def processor_name() -> str:
+    """What Linux calls the board, or else the processor; on other systems what they call the kind of processor."""
+    board = _text_of("/proc/device-tree/model").strip("\0 \n")
+    models = [line.partition(":")[2].strip() for line in _text_of("/proc/cpuinfo").splitlines() if "model name" in line]
+    return board or next(iter(models), "") or platform.processor() or platform.machine()
+
+
+def _text_of(path: str) -> str:
+    try:
+        with open(path, errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
 
 
 def seconds_of_run(session: Any, feeds: dict[str, Any]) -> float:
@@ -94,6 +127,8 @@ def profile(session: Any, feeds: dict[str, Any], runs: int = 5) -> list[dict[str
 
 
 def print_result(result: dict[str, Any]) -> None:
+    machine, threads = result["machine"], result["threads"]
+    print(f"{machine['processor']}: {machine['instruction_sets'][-1]}, {threads} thread{'s'[: threads != 1]}")
     print(f"load {result['load_ms']:.1f} ms, first run {result['first_run_ms']:.2f} ms")
     print(
         f"median {result['median_ms']:.3f} ms, minimum {result['minimum_ms']:.3f} ms over {result['runs']} runs: "

@@ -320,6 +320,21 @@ def test_bench_prints_times_and_steps(capsys, digits):
     assert 0 < result["minimum_ms"] <= result["median_ms"]
     assert result["images_per_second"] == pytest.approx(2e3 / result["median_ms"])
     assert sum(step["us"] for step in result["steps"]) > 0
+    assert result["threads"] == 1
+    assert result["machine"]["processor"] in text
+    assert result["machine"]["instruction_sets"] == conv_infer.cpu()["allowed"]
+
+
+def test_bench_calls_a_board_by_its_name(monkeypatch):
+    from conv_infer import cli_bench
+
+    files = {"/proc/cpuinfo": "processor\t: 0\nmodel name\t: Some CPU @ 1 GHz\n"}
+    monkeypatch.setattr(cli_bench, "_text_of", lambda path: files.get(path, ""))
+    assert cli_bench.processor_name() == "Some CPU @ 1 GHz"
+    files["/proc/device-tree/model"] = "Raspberry Pi 4 Model B Rev 1.4\0"
+    assert cli_bench.processor_name() == "Raspberry Pi 4 Model B Rev 1.4"
+    files.clear()
+    assert cli_bench.processor_name()
 
 
 def test_a_progress_bar_is_for_terminals_only(capsys, monkeypatch):
