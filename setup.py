@@ -135,7 +135,8 @@ class BuildExtension(build_ext):
                 extra_postargs=flags,
             )[0]
 
-        with ThreadPoolExecutor(int(os.environ.get("CONV_INFER_JOBS") or os.cpu_count() or 1)) as pool:  # each waits for a compiler of its own
+        at_once = int(os.environ.get("CONV_INFER_JOBS") or os.cpu_count() or 1)
+        with ThreadPoolExecutor(at_once) as pool:  # each waits for a compiler of its own
             return list(pool.map(one, jobs))
 
     def baseline_flags(self) -> list[str]:

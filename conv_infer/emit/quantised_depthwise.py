@@ -15,7 +15,7 @@ from .requantise import requantise_of, scales_of, zero_points_of
 
 def emit_quantised_depthwise(ctx: EmitContext, node: Node) -> StepInfo | None:
     """conv_infer.QConv in groups of one channel in and one out; None, and nothing appended, for all others, and where
-    another tensor is added in the step, the result is requantised, or the window has more taps than the kernels take."""
+    another tensor is added in the step, the result is requantised, or the window has too many taps for the kernels."""
     attrs = node.attrs
     columns, kernel_height, kernel_width, channels = ctx.graph.shape(node.inputs[1])
     lowering = attrs.get("lowering")
