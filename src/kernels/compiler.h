@@ -41,14 +41,6 @@
 #    define CI_ONE_BY_ONE ((void)0)
 #endif
 
-/* A product and a sum of numbers, fused where the target has the instruction; emulating it elsewhere would
- * cost a library call. */
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-#    define CI_FMA(a, b, c) __builtin_fmaf(a, b, c)
-#else
-#    define CI_FMA(a, b, c) ((a) * (b) + (c))
-#endif
-
 /* Draws the cache line of an address, which need not be a valid one, into the first- or second-level cache.
  */
 #if defined(__GNUC__)

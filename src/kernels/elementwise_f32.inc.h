@@ -206,26 +206,36 @@ void CI_NAME(binary_f32_any)(const ci_binary_f32_args *args) {
     }
 }
 
+CI_INLINE vf affine(const ci_affine_f32_args *args, const float *x, int64_t i, const int whole,
+                    int32_t lanes) {
+#define AT(from) (whole ? vf_load((from) + i) : vf_load_n((from) + i, lanes))
+    const int varies = args->column_stride != 0;
+    vf v = AT(x);
+    if (args->centre)
+        v = vf_sub(v, varies ? AT(args->centre) : vf_set1(*args->centre));
+    return vf_fma(v, varies ? AT(args->scale) : vf_set1(*args->scale),
+                  varies ? AT(args->shift) : vf_set1(*args->shift));
+#undef AT
+}
+
 void CI_NAME(affine_f32_any)(const ci_affine_f32_args *args) {
-    const int64_t columns = args->columns;
-    const float *centre = args->centre, *scale = args->scale, *shift = args->shift;
-    for (int64_t row = 0; row < args->rows; row++) {
-        const float *x = args->x + row * args->x_row_stride;
-        float *y = args->y + row * args->y_row_stride;
-        if (!args->column_stride) {
-            const float m = centre ? *centre : 0.0f, s = *scale, t = *shift;
-            CI_INDEPENDENT
-            for (int64_t i = 0; i < columns; i++)
-                y[i] = CI_FMA(x[i] - m, s, t);
-        } else if (centre) {
-            CI_INDEPENDENT
-            for (int64_t i = 0; i < columns; i++)
-                y[i] = CI_FMA(x[i] - centre[i], scale[i], shift[i]);
-        } else {
-            CI_INDEPENDENT
-            for (int64_t i = 0; i < columns; i++)
-                y[i] = CI_FMA(x[i], scale[i], shift[i]);
+    const ci_affine_f32_args copy = *args; /* which no store can change */
+    const int64_t columns = copy.columns;
+    const int is_clamp = copy.activation.kind == CI_ACTIVATION_CLAMP;
+    const vf low = vf_set1(is_clamp ? copy.activation.alpha : -INFINITY);
+    const vf high = vf_set1(is_clamp ? copy.activation.beta : INFINITY);
+    const float *x = copy.x;
+    float *y = copy.y;
+    for (int64_t row = 0; row < copy.rows; row++, x += copy.x_row_stride, y += copy.y_row_stride) {
+        int64_t i = 0;
+        CI_IF_SINGLE
+        for (; i + VF_LANES <= columns; i += VF_LANES)
+            vf_store(y + i, vf_clamp(affine(&copy, x, i, 1, 0), low, high));
+        if (i < columns) {
+            const int32_t left = (int32_t)(columns - i);
+            vf_store_n(y + i, vf_clamp(affine(&copy, x, i, 0, left), low, high), left);
         }
-        activate_row(y, y, columns, &args->activation);
+        if (!is_clamp)
+            activate_row(y, y, columns, &copy.activation);
     }
 }
