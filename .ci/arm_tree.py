@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -135,6 +137,29 @@ def fetch(clock: Clock) -> None:
     arguments = f'-0 "{PYTHON}" -L "{TREE}/root" "{TREE}/root/usr/bin/python3.11" "$@"'
     PYTHON.write_text(f'#!/bin/sh\nexec qemu-aarch64 -cpu "${{ARM64_CPU:-max}}" {arguments}\n')
     PYTHON.chmod(0o755)
+
+
+def building_python(clock: Clock) -> Path:
+    """A Python that has what pyproject.toml asks for to build: this one, or else a new environment's."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        required = tomllib.load(file)["build-system"]["requires"]
+    if all(is_installed(requirement) for requirement in required):
+        return Path(sys.executable)
+    folder = WORK / "building"
+    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    python = folder / "bin" / "python"
+    fetch_by([python, "-m", "pip", "--disable-pip-version-check", "install", "-q", *required], clock)
+    return python
+
+
+def is_installed(requirement: str) -> bool:
+    """Whether this Python has a package, by a requirement of the form name>=version."""
+    name, _, least = requirement.partition(">=")
+    try:
+        found = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return [int(part) for part in re.findall(r"\d+", found)] >= [int(part) for part in re.findall(r"\d+", least)]
 
 
 def cross_environment() -> dict[str, str]:
