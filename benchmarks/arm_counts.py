@@ -17,11 +17,17 @@ from .arm_code import KERNELS, MACS, Function, functions_of
 ROOT = Path(__file__).resolve().parents[1]
 TREE = Path(os.environ.get("CONV_INFER_ARM_TREE") or Path.home() / ".cache" / "conv-infer-arm64")
 
+# Cores by QEMU's names, and the register that tells programs so.
+CORES = {"cortex-a53": 0x410FD034, "cortex-a72": 0x410FD083, "cortex-a76": 0x414FD0B1}
+
 # The system call getpgid tells the plugin where to begin and to end.
 RUN = """
 import os, sys
 import numpy as np
 import conv_infer
+from conv_infer import _core
+caches = _core.cache_sizes_of_arm_core(int(sys.argv[2]))
+_core.cache_sizes = lambda: caches  # the emulated core's; the files of the system are this machine's
 session = conv_infer.load(sys.argv[1], threads=1)
 random, feeds = np.random.default_rng(0), {}
 for feed in session.get_inputs():
@@ -95,7 +101,7 @@ def count(model: str, package: Path, plugin: Path, cpu: str) -> Count:
         "PYTHONPATH": os.pathsep.join([str(package), str(TREE / "site")]),
     }
     emulator = ["qemu-aarch64", "-cpu", cpu, "-plugin", plugin, "-d", "plugin", "-L", TREE / "root"]
-    command = [*emulator, TREE / "root" / "usr" / "bin" / "python3.11", "-c", RUN, model]
+    command = [*emulator, TREE / "root" / "usr" / "bin" / "python3.11", "-c", RUN, model, str(CORES[cpu])]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     if result.returncode:
         sys.exit(result.stderr[-4000:])

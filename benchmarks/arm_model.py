@@ -28,6 +28,7 @@ import sys
 from pathlib import Path
 
 from .arm_code import KERNELS, TARGET, Loop, functions_of
+from .arm_counts import CORES as CORES_COUNTED
 from .arm_counts import show_counts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,7 +117,7 @@ def main() -> None:
     loops.add_argument("--only", default="", help="part of the objects' names")
     counts = parsers.add_parser("count")
     counts.add_argument("models", nargs="+")
-    counts.add_argument("--cpu", action="append", help="(default: cortex-a72)")
+    counts.add_argument("--cpu", action="append", choices=CORES_COUNTED, help="(default: cortex-a72)")
     counts.add_argument("--functions", type=int, default=0, metavar="N", help="with the N that spend most around loops")
     options = parser.parse_args()
     if options.command == "build":

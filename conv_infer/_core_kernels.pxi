@@ -102,6 +102,18 @@ def isa_allowed(str best=None) -> list[str]:
 
 
 def cache_sizes() -> tuple[int, int]:
-    """Bytes of one core's first-level data and second-level cache."""
+    """Bytes of one core's first-level data cache, and of its part of the second level."""
     cdef ci_cache cache = ci_cache_sizes()
+    return cache.l1_data_bytes, cache.l2_bytes
+
+
+def cache_sizes_told_in(str folder) -> tuple[int, int]:
+    """The same as a folder such as /sys/devices/system/cpu/cpu0 tells; 0 where it does not."""
+    cdef ci_cache cache = ci_cache_told_in(folder.encode())
+    return cache.l1_data_bytes, cache.l2_bytes
+
+
+def cache_sizes_of_arm_core(midr: int) -> tuple[int, int]:
+    """The same as known from the register that names a core; 0 where it is not."""
+    cdef ci_cache cache = ci_cache_of_arm_core(midr)
     return cache.l1_data_bytes, cache.l2_bytes

@@ -1,6 +1,6 @@
-/* How large the caches of one core are: asked of the C library, then of the operating system, then known from
+/* How much of the caches is one core's: asked of the C library, then of the operating system, then known from
  * the core's name. The C library of Linux on Arm does not know; boards whose firmware does not tell the
- * kernel leave its folder empty. */
+ * kernel leave its folder empty, and containers may hide it. */
 #include "conv_infer/cpu.h"
 
 #include <stddef.h>
@@ -8,19 +8,50 @@
 
 #if defined(__linux__)
 #    include <unistd.h>
+#    if defined(__aarch64__)
+#        include <sys/auxv.h>
+#    endif
 #elif defined(__APPLE__)
 #    include <sys/sysctl.h>
 #endif
 
+/* Of Arm's own cores, as the boards that have no more to say build them. */
+ci_cache ci_cache_of_arm_core(uint64_t midr) {
+    static const struct {
+        unsigned part;
+        int l1_kib, l2_kib;
+    } cores[] = {
+        {0xd03, 32, 512 / 4},  /* Cortex-A53: Raspberry Pi 3, Zero 2; four cores share the second level */
+        {0xd04, 32, 512 / 4},  /* Cortex-A35 */
+        {0xd05, 32, 256},      /* Cortex-A55 */
+        {0xd07, 32, 1024 / 4}, /* Cortex-A57 */
+        {0xd08, 32, 1024 / 4}, /* Cortex-A72: Raspberry Pi 4, four cores share it */
+        {0xd0b, 64, 512},      /* Cortex-A76: Raspberry Pi 5, of each core */
+        {0xd0c, 64, 1024},     /* Neoverse N1 */
+    };
+    ci_cache cache = {0, 0};
+    for (size_t i = 0; midr >> 24 == 0x41 && i < sizeof cores / sizeof cores[0]; i++) {
+        if ((midr >> 4 & 0xfff) == cores[i].part) {
+            cache.l1_data_bytes = (int64_t)cores[i].l1_kib << 10;
+            cache.l2_bytes = (int64_t)cores[i].l2_kib << 10;
+        }
+    }
+    return cache;
+}
+
 #if defined(__linux__)
+/* Opens folder/cache/index<index>/name. */
+static FILE *open_in(const char *folder, int index, const char *name) {
+    char path[4096];
+    const int length = snprintf(path, sizeof path, "%s/cache/index%d/%s", folder, index, name);
+    return length < (int)sizeof path ? fopen(path, "r") : NULL;
+}
+
 /* A whole number at the start of a file, in the unit that follows it ("32K"); 0 where there is none. */
 static int64_t number_in(const char *folder, int index, const char *name) {
-    char path[128];
     long long number = 0;
     char unit = 0;
-    if (snprintf(path, sizeof path, "%s%d/%s", folder, index, name) >= (int)sizeof path)
-        return 0;
-    FILE *file = fopen(path, "r");
+    FILE *file = open_in(folder, index, name);
     if (!file)
         return 0;
     if (fscanf(file, "%lld%c", &number, &unit) < 1 || number < 0 || number > INT32_MAX)
@@ -31,9 +62,7 @@ static int64_t number_in(const char *folder, int index, const char *name) {
 
 /* 'D' for a data cache, 'U' for one that holds both, 'I' for instructions. */
 static int type_of(const char *folder, int index) {
-    char path[128];
-    snprintf(path, sizeof path, "%s%d/type", folder, index);
-    FILE *file = fopen(path, "r");
+    FILE *file = open_in(folder, index, "type");
     if (!file)
         return 0;
     const int first = fgetc(file);
@@ -41,48 +70,61 @@ static int type_of(const char *folder, int index) {
     return first;
 }
 
-static void ask_kernel(ci_cache *cache) {
-    static const char folder[] = "/sys/devices/system/cpu/cpu0/cache/index";
+/* How many logical processors share a cache, from a list such as "0-3,8"; 1 where none is told. */
+static int64_t sharers_of(const char *folder, int index) {
+    int64_t count = 0;
+    FILE *file = open_in(folder, index, "shared_cpu_list");
+    if (!file)
+        return 1;
+    long long first, last;
+    while (fscanf(file, "%lld", &first) == 1) {
+        int next = fgetc(file);
+        last = first;
+        if (next == '-') {
+            if (fscanf(file, "%lld", &last) != 1)
+                break;
+            next = fgetc(file);
+        }
+        if (first < 0 || last < first || last > INT32_MAX)
+            break;
+        count += last - first + 1;
+        if (next != ',')
+            break;
+    }
+    fclose(file);
+    return count > 0 && count <= INT32_MAX ? count : 1;
+}
+
+ci_cache ci_cache_told_in(const char *folder) {
+    ci_cache cache = {0, 0};
+    int64_t l1_sharers = 1, l2_sharers = 1;
     for (int index = 0; index < 8; index++) {
         const int64_t level = number_in(folder, index, "level"), size = number_in(folder, index, "size");
         if (size < 1 || type_of(folder, index) == 'I')
             continue;
-        if (level == 1)
-            cache->l1_data_bytes = size;
-        else if (level == 2)
-            cache->l2_bytes = size;
+        if (level == 1) {
+            cache.l1_data_bytes = size;
+            l1_sharers = sharers_of(folder, index);
+        } else if (level == 2) {
+            cache.l2_bytes = size;
+            l2_sharers = sharers_of(folder, index);
+        }
     }
+    /* What shares the first level is one core's threads, which work on the same. */
+    if (l2_sharers > l1_sharers)
+        cache.l2_bytes /= l2_sharers / l1_sharers;
+    return cache;
 }
 
 #    if defined(__aarch64__)
-/* Of Arm's own cores, as the boards that have no more to say build them. */
-static void know_core(ci_cache *cache) {
-    static const struct {
-        unsigned part;
-        int l1_kib, l2_kib;
-    } cores[] = {
-        {0xd03, 32, 512},  /* Cortex-A53: Raspberry Pi 3, Zero 2; the second level is shared by four cores */
-        {0xd04, 32, 512},  /* Cortex-A35 */
-        {0xd05, 32, 256},  /* Cortex-A55 */
-        {0xd07, 32, 1024}, /* Cortex-A57 */
-        {0xd08, 32, 1024}, /* Cortex-A72: Raspberry Pi 4, shared by four cores */
-        {0xd0b, 64, 512},  /* Cortex-A76: Raspberry Pi 5, of each core */
-        {0xd0c, 64, 1024}, /* Neoverse N1 */
-    };
-    unsigned long long identification = 0;
-    FILE *file = fopen("/sys/devices/system/cpu/cpu0/regs/identification/midr_el1", "r");
-    if (!file)
-        return;
-    const int read = fscanf(file, "%llx", &identification);
-    fclose(file);
-    if (read != 1 || identification >> 24 != 0x41)
-        return;
-    for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++) {
-        if ((identification >> 4 & 0xfff) == cores[i].part) {
-            cache->l1_data_bytes = (int64_t)cores[i].l1_kib << 10;
-            cache->l2_bytes = (int64_t)cores[i].l2_kib << 10;
-        }
-    }
+/* The register that names the core, which Linux reads for programs where it says so: in containers that hide
+ * its files, too. */
+static uint64_t own_midr(void) {
+    enum { HWCAP_REGISTERS = 1 << 11 };
+    uint64_t midr = 0;
+    if (getauxval(AT_HWCAP) & HWCAP_REGISTERS)
+        __asm__("mrs %0, midr_el1" : "=r"(midr));
+    return midr;
 }
 #    endif
 
@@ -94,10 +136,10 @@ static ci_cache ask(void) {
     cache.l2_bytes = l2 > 0 ? l2 : 0;
 #    endif
     if (!cache.l1_data_bytes || !cache.l2_bytes)
-        ask_kernel(&cache);
+        cache = ci_cache_told_in("/sys/devices/system/cpu/cpu0");
 #    if defined(__aarch64__)
     if (!cache.l1_data_bytes || !cache.l2_bytes)
-        know_core(&cache);
+        cache = ci_cache_of_arm_core(own_midr());
 #    endif
     return cache;
 }
@@ -122,6 +164,13 @@ static ci_cache ask(void) {
 static ci_cache ask(void) {
     const ci_cache cache = {0, 0};
     return cache;
+}
+#endif
+
+#if !defined(__linux__)
+ci_cache ci_cache_told_in(const char *folder) {
+    (void)folder;
+    return (ci_cache){0, 0};
 }
 #endif
 

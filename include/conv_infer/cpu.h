@@ -42,11 +42,17 @@ uint32_t ci_isa_implied(ci_isa isa);
 /* Built and present, limited to what `best` implies (CI_ISA_COUNT: no limit). Scalar is always among them. */
 uint32_t ci_isa_allowed(ci_isa best);
 
-/* Bytes of the caches of one core, as the machine tells, or common values where it does not. */
+/* Bytes of the caches of one core, as the machine tells, or common values where it does not. Of a cache that
+ * several cores share, each counts its part. */
 typedef struct {
     int64_t l1_data_bytes, l2_bytes;
 } ci_cache;
 ci_cache ci_cache_sizes(void);
+
+/* What that is made of on Linux: a folder such as /sys/devices/system/cpu/cpu0, and what is known of Arm's
+ * cores by the register MIDR_EL1. Sizes that neither tells are 0. */
+ci_cache ci_cache_told_in(const char *folder);
+ci_cache ci_cache_of_arm_core(uint64_t midr);
 
 #ifdef __cplusplus
 }
