@@ -14,6 +14,7 @@ from .fuse_quantised import fuse_quantised
 from .fuse_requantisations import fuse_requantisations
 from .fuse_residuals import fuse_residuals
 from .lower import lower
+from .nest_concatenations import nest_concatenations
 from .recognise_activations import recognise_activations
 from .recognise_normalisation import recognise_normalisation
 from .recognise_shuffle import recognise_shuffle
@@ -50,6 +51,7 @@ PASSES = (
     repeat_channels,
     store_unsigned,
     fuse_requantisations,
+    nest_concatenations,
     tidy,
 )
 
