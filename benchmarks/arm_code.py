@@ -93,11 +93,14 @@ class Function(NamedTuple):
         return [Loop.of(body) for body in [*members.values(), outside]]
 
 
+def disassembly_of(path: Path) -> str:
+    command = ["aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", path]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def functions_of(path: Path) -> Iterator[Function]:
     """Of an object or a shared library that has its symbols, in the order of their addresses."""
-    command = ["aarch64-linux-gnu-objdump", "-d", "--no-show-raw-insn", path]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    for part in text.split("\n\n"):
+    for part in disassembly_of(path).split("\n\n"):
         lines = part.splitlines()
         title = FUNCTION.match(lines[0]) if lines else None
         if title:
