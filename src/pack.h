@@ -20,4 +20,17 @@ ci_status ci_packed_gemm_f32_elems(const ci_kernel *kernel, int32_t columns, int
 void ci_pack_gemm_f32(const ci_kernel *kernel, const void *weights, int64_t row_stride, int32_t columns,
                       int32_t depth, const int32_t *depth_order, float *packed);
 
+/* The same for 3x3 filters in Winograd's form: U = G g G' with
+ *
+ *     G = [ 1    0    0   ]
+ *         [ 1/2  1/2  1/2 ]
+ *         [ 1/2 -1/2  1/2 ]
+ *         [ 0    0    1   ]
+ *
+ * computed in double precision and rounded once. Element (n, ky, kx, k) of the weights lies at n * strides[0]
+ * + ky * strides[1] + kx * strides[2] + k * strides[3]. Packed: for each panel of at most nr columns, [16
+ * positions][depth][nr]. */
+void ci_pack_winograd_f32(const ci_kernel *kernel, const void *weights, const int64_t strides[4],
+                          int32_t columns, int32_t depth, float *packed);
+
 #endif

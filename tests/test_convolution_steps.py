@@ -150,13 +150,14 @@ def test_planar_inputs(case, form, strip, threads):
         assert [step.operator for step in plan.steps] == ["Conv"]
 
 
-def test_weights_in_a_model_file_are_packed_from_there():
+@pytest.mark.parametrize("strides, size", [((1, 1), 8), ((2, 2), 4)])
+def test_weights_in_a_model_file_are_packed_from_there(strides, size):
     rng = np.random.default_rng(1)
     stored = rng.standard_normal((20, 6, 3, 3)).astype(np.float32)
     x = rng.standard_normal((1, 8, 8, 6)).astype(np.float32)
-    attrs = {"strides": (1, 1), "dilations": (1, 1), "pads": (1, 1, 1, 1), "groups": 1, "activation": None}
+    attrs = {"strides": strides, "dilations": (1, 1), "pads": (1, 1, 1, 1), "groups": 1, "activation": None}
     w, b = stored.transpose(0, 2, 3, 1), np.zeros(20, np.float32)
-    y, _ = run_plan(conv_graph(x.shape, w, b, attrs, (1, 8, 8, 20)), x)
+    y, _ = run_plan(conv_graph(x.shape, w, b, attrs, (1, size, size, 20)), x)
     assert_near(y, reference(x, w, b, attrs))
 
 

@@ -9,8 +9,9 @@ from ..graph import Node
 from ..planner.storage import frame_of
 from ..planner.tiling import FLOAT_BYTES, plan_bands
 from .context import NO_BUFFER, EmitContext, StepInfo, View, row_major
-from .convolution import GemmPanels, Geometry, in_the_image
+from .convolution import GemmPanels
 from .direct_convolution import direct_arguments, pack_direct, padded_input
+from .windows import Geometry, in_the_image
 
 NO_STRIDES = (0, 0, 0)
 

@@ -7,8 +7,9 @@ from ..graph import Node
 from ..planner.fuse_pools import held_row_bytes
 from ..planner.tiling import even, pieces_of_image, pooled_rows_at_once
 from .context import NO_BUFFER, EmitContext, StepInfo
-from .convolution import Geometry, banded_input
+from .convolution import banded_input
 from .pool import pool_arguments
+from .windows import Geometry
 
 
 def emit_pooled_conv(ctx: EmitContext, node: Node) -> StepInfo:

@@ -14,10 +14,11 @@ from ..planner.lowering import IN_PLACE
 from ..planner.quantised_tiling import choose_reading, picked_bytes
 from ..planner.tiling import FLOAT_BYTES, plan_rows
 from .context import NO_BUFFER, EmitContext, StepInfo
-from .convolution import Geometry, depth_tables, in_the_image
+from .convolution import depth_tables
 from .quantised_depthwise import emit_quantised_depthwise
 from .quantised_winograd import emit_winograd
 from .requantise import added_view, element_offsets, requantise_of, require_unsigned, scales_of, zero_points_of
+from .windows import Geometry, in_the_image
 
 PANELS_TO_GATHER = 8  # that read windows copied together, for the copy to pay
 TILE_ROWS = 16  # of a matrix register

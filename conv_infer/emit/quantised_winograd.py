@@ -10,8 +10,8 @@ from ..graph import Node
 from ..planner.lowering import FRAME_COPY
 from ..planner.quantised_tiling import plan_tiles, winograd_kernel
 from .context import NO_BUFFER, EmitContext, StepInfo
-from .convolution import Geometry, in_the_image
 from .requantise import added_view, element_offsets, requantise_of, scales_of, zero_points_of
+from .windows import Geometry, in_the_image
 
 LOWERING = "Winograd F(2x2, 3x3)"
 

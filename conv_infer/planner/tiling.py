@@ -30,6 +30,8 @@ FEW_TILES = 4  # so many read a panel again too seldom for cutting its depth
 WORSE_FILL = 0.05  # of the rows of tiles: what more tasks may cost
 MIXED_ORDERS = 0.97  # of the cost: what columns summed in two orders must save, see `split_columns`
 MANY_ROWS = 240  # from here on tiles are as good as full
+STREAMED_ROWS = 4  # up to here products wait for large weights, whatever is done
+STREAM_DISTANCE = 2048  # bytes; measured
 PREFETCH_ROWS = 256  # from here on products take so long that the hardware draws in a layer's weights beside them
 
 
@@ -147,7 +149,10 @@ def depth_block(depth: int, rows: int, cut: list[Panel], cache_bytes: tuple[int,
 def prefetch_distance(weight_bytes: int, rows: int, l2_bytes: int) -> int:
     """How many bytes before their use weights are drawn into the second-level cache. Between two runs of a network they
     mostly leave it. Few rows are done sooner than memory delivers the weights of their layer, so that those have to be
-    on their way while earlier layers run; so have weights that need much of the cache."""
+    on their way while earlier layers run; so have weights that need much of the cache. Where next to nothing is done
+    with them, memory is behind anyway, and asking far ahead only slows down what the hardware foresees."""
+    if rows <= STREAMED_ROWS and weight_bytes > l2_bytes:
+        return STREAM_DISTANCE
     return l2_bytes // 8 if rows < PREFETCH_ROWS or weight_bytes > l2_bytes // 4 else 0
 
 

@@ -140,6 +140,52 @@ typedef struct {
 
 typedef void ci_grouped_f32_fn(const ci_grouped_f32_args *args);
 
+/* The two transformations around the products of Winograd's F(2x2, 3x3), float32, over tiles of 2x2 outputs.
+ * A tile's 16 positions are numbered row by row. The first turns the 4x4 inputs d that a tile's windows see
+ * into
+ *
+ *     patches[position][tile][c] = (B' d B)[position],    B' = [ 1  0 -1  0 ]    d0 - d2
+ *                                                              [ 0  1  1  0 ]    d1 + d2
+ *                                                              [ 0 -1  1  0 ]    d2 - d1
+ *                                                              [ 0  1  0 -1 ]    d1 - d3
+ *
+ * and the second what the products m have made of them into the outputs
+ *
+ *     activation(bias[n] + (A' m A)[y][x] + residual),    A' = [ 1  1  1  0 ]    m0 + m1 + m2
+ *                                                              [ 0  1 -1 -1 ]    m1 - m2 - m3
+ *
+ * of which those are stored whose bit, 2 * y + x, is set in the tile's `stored`; a residual is read for no
+ * others. Columns first, then rows, sums from left to right. All offsets and strides are in elements,
+ * channels contiguous. Patches and products overlap nothing; the residual is the output itself or disjoint
+ * from it. */
+typedef struct {
+    int32_t tiles, channels; /* each >= 1 */
+    const float *input;
+    const int32_t *input_tile; /* [tiles]: where the patch of each begins */
+    int64_t input_row, input_pixel;
+    float *patches;
+    int64_t patch_tile, patch_position; /* from tile to tile, from position to position */
+} ci_winograd_input_f32_args;
+
+typedef void ci_winograd_input_f32_fn(const ci_winograd_input_f32_args *args);
+
+typedef struct {
+    int32_t tiles, columns; /* each >= 1 */
+    const float *products;
+    int64_t product_tile, product_position;
+    const float *bias; /* [columns] */
+    float *output;
+    const int32_t *output_tile; /* [tiles]: where the first output of each lies */
+    int64_t output_row, output_pixel;
+    const uint8_t *stored; /* [tiles] */
+    const float *residual; /* NULL where there is none */
+    const int32_t *residual_tile;
+    int64_t residual_row, residual_pixel;
+    ci_activation activation; /* at most CI_ACTIVATION_LAST_FUSED */
+} ci_winograd_output_f32_args;
+
+typedef void ci_winograd_output_f32_fn(const ci_winograd_output_f32_args *args);
+
 /* Pooling over rows of one image: `maxpool_f32`, `avgpool_f32`, and `maxpool_s8`, `maxpool_u8` over int8 and
  * uint8.
  *
@@ -197,6 +243,8 @@ typedef void ci_maxpool_u8_fn(const ci_pool_args *args);
     X(gemm_dot_f32)                                                                                          \
     X(depthwise_f32)                                                                                         \
     X(grouped_f32)                                                                                           \
+    X(winograd_input_f32)                                                                                    \
+    X(winograd_output_f32)                                                                                   \
     X(maxpool_f32)                                                                                           \
     X(avgpool_f32)                                                                                           \
     X(maxpool_s8)                                                                                            \

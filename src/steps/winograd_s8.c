@@ -1,19 +1,15 @@
-/* int8 convolution by Winograd's F(2x2, 3x3).
- *
- * Tiles of 2x2 outputs are numbered row by row through all images. Where the height or width is odd, the last
- * tiles begin one pixel earlier, so that every patch lies in the padded image; what they compute for the
- * second time is not stored again: a residual may lie where the output goes. */
+/* int8 convolution by Winograd's F(2x2, 3x3), as a step. */
 #include "steps/winograd_s8.h"
 
 #include "conv_infer/pack_s8.h"
 #include "requantise.h"
-
-enum { TILE = 2, PATCH = 4, UPPER = 3, LOWER = 12, LEFT = 5, RIGHT = 10 /* outputs stored, as bits */ };
+#include "steps/winograd_tiles.h"
 
 typedef struct {
     ci_winograd_s8 conv;
+    ci_winograd_grid grid;
     int64_t tiles, panel_bytes;
-    int32_t tile_rows, tile_columns, column_tasks;
+    int32_t column_tasks;
 } params;
 
 typedef struct {
@@ -21,44 +17,9 @@ typedef struct {
     uint8_t stored[CI_WINOGRAD_S8_TILES];
 } tile_tables;
 
-/* Where a tile's first output lies, and which of its outputs are stored. */
-typedef struct {
-    int64_t image;
-    int32_t y, x, stored;
-} place;
-
-static place place_of(const params *p, int64_t tile) {
-    const ci_winograd_s8 *conv = &p->conv;
-    place at = {.stored = UPPER | LOWER};
-    at.x = (int32_t)(tile % p->tile_columns) * TILE;
-    at.y = (int32_t)(tile / p->tile_columns % p->tile_rows) * TILE;
-    at.image = tile / p->tile_columns / p->tile_rows;
-    if (at.x == conv->width - 1) {
-        at.x--;
-        at.stored &= RIGHT;
-    }
-    if (at.y == conv->height - 1) {
-        at.y--;
-        at.stored &= LOWER;
-    }
-    return at;
-}
-
-static int64_t offset_of(const place *at, ci_row_strides strides) {
-    return at->image * strides.image + at->y * strides.row + at->x * strides.pixel;
-}
-
-static void fill_tables(const params *p, int64_t first, int32_t tiles, tile_tables *tables) {
-    const ci_winograd_s8 *conv = &p->conv;
-    const place origin = place_of(p, first);
-    for (int32_t index = 0; index < tiles; index++) {
-        const place at = place_of(p, first + index);
-        const place moved = {at.image - origin.image, at.y - origin.y, at.x - origin.x, 0};
-        tables->a[index] = (int32_t)offset_of(&moved, conv->input_strides);
-        tables->c[index] = (int32_t)offset_of(&moved, conv->output_strides);
-        tables->residual[index] = (int32_t)offset_of(&moved, conv->residual_strides);
-        tables->stored[index] = (uint8_t)at.stored;
-    }
+static void fill_stored(const params *p, int64_t first, int32_t tiles, uint8_t *stored) {
+    for (int32_t index = 0; index < tiles; index++)
+        stored[index] = (uint8_t)ci_winograd_place_of(&p->grid, first + index).stored;
 }
 
 /* `columns` from `column` on, of up to CI_WINOGRAD_S8_TILES tiles. */
@@ -66,8 +27,11 @@ static void run_tiles(const params *p, const ci_run *run, int64_t first, int32_t
                       int32_t columns) {
     const ci_winograd_s8 *conv = &p->conv;
     tile_tables tables;
-    fill_tables(p, first, tiles, &tables);
-    const place origin = place_of(p, first);
+    fill_stored(p, first, tiles, tables.stored);
+    const int64_t input = ci_winograd_tile_offsets(tables.a, &p->grid, first, tiles, conv->input_strides);
+    const int64_t output = ci_winograd_tile_offsets(tables.c, &p->grid, first, tiles, conv->output_strides);
+    const int64_t other =
+        ci_winograd_tile_offsets(tables.residual, &p->grid, first, tiles, conv->residual_strides);
     const uint8_t *residual = ci_address(run, conv->residual);
     const int32_t *bias = ci_address(run, conv->bias);
     const float *scale = ci_address(run, conv->scale);
@@ -75,13 +39,13 @@ static void run_tiles(const params *p, const ci_run *run, int64_t first, int32_t
         .tiles = tiles,
         .depth = conv->depth,
         .columns = columns,
-        .a = (const uint8_t *)ci_address(run, conv->input) + offset_of(&origin, conv->input_strides),
+        .a = (const uint8_t *)ci_address(run, conv->input) + input,
         .a_tile = tables.a,
         .a_row_stride = conv->input_strides.row,
         .a_pixel_stride = conv->input_strides.pixel,
         .b = (const char *)ci_address(run, conv->weights) + column / conv->kernel->nr * p->panel_bytes,
         .bias = bias + column,
-        .c = (uint8_t *)ci_address(run, conv->output) + offset_of(&origin, conv->output_strides) + column,
+        .c = (uint8_t *)ci_address(run, conv->output) + output + column,
         .c_tile = tables.c,
         .c_stored = tables.stored,
         .c_row_stride = conv->output_strides.row,
@@ -93,8 +57,7 @@ static void run_tiles(const params *p, const ci_run *run, int64_t first, int32_t
     };
     args.requantise.scale = scale + column;
     args.requantise.residual.row = tables.residual;
-    args.requantise.residual.data =
-        residual ? residual + offset_of(&origin, conv->residual_strides) + column : NULL;
+    args.requantise.residual.data = residual ? residual + other + column : NULL;
     ((ci_winograd_s8_fn *)conv->kernel->function)(&args);
 }
 
@@ -123,23 +86,8 @@ static ci_status check_image(const ci_program *program, const ci_winograd_s8 *co
     return ci_program_check_view(program, ref, 4, shape, along, 1);
 }
 
-static int64_t magnitude(int64_t value) {
-    return value < 0 ? -value : value;
-}
-
-/* Whether the offsets within one call's tiles fit 31 bits. */
-static int tiles_fit(const ci_winograd_s8 *conv, ci_row_strides strides) {
-    const int64_t limit = INT32_MAX / 8, height = conv->height, width = conv->width;
-    const int64_t rows = (CI_WINOGRAD_S8_TILES / ((width + 1) / TILE) + 2) * TILE;
-    const int64_t images = conv->images < CI_WINOGRAD_S8_TILES ? conv->images : CI_WINOGRAD_S8_TILES;
-    return magnitude(strides.pixel) <= limit / width &&
-           magnitude(strides.row) <= limit / (rows < height ? rows : height) &&
-           magnitude(strides.image) <= limit / images;
-}
-
 static int is_legal(const ci_winograd_s8 *conv) {
-    return conv->kernel && conv->kernel->operation == CI_OPERATION_winograd_s8 && conv->images >= 1 &&
-           conv->height >= TILE && conv->width >= TILE && conv->tiles_per_task >= 1 &&
+    return conv->kernel && conv->kernel->operation == CI_OPERATION_winograd_s8 && conv->tiles_per_task >= 1 &&
            conv->columns_per_task >= 1 && conv->columns_per_task % conv->kernel->nr == 0 &&
            conv->requantise.rule == CI_REQUANTISE_SCALE && ci_requantise_is_legal(&conv->requantise);
 }
@@ -151,7 +99,9 @@ ci_status ci_add_winograd_s8(ci_program *program, const ci_winograd_s8 *conv) {
     const ci_winograd_shape_s8 shape = {conv->kernel, conv->columns, conv->depth};
     int32_t padded_columns;
     int64_t weight_bytes, scratch_bytes;
-    ci_status status = ci_winograd_s8_measure(&shape, &padded_columns, &weight_bytes, &scratch_bytes);
+    ci_status status = ci_winograd_lay_grid(&p.grid, conv->images, conv->height, conv->width);
+    if (status == CI_OK)
+        status = ci_winograd_s8_measure(&shape, &padded_columns, &weight_bytes, &scratch_bytes);
     if (status == CI_OK)
         status = ci_program_check(program, conv->weights, weight_bytes);
     if (status == CI_OK)
@@ -159,23 +109,23 @@ ci_status ci_add_winograd_s8(ci_program *program, const ci_winograd_s8 *conv) {
     if (status == CI_OK)
         status = ci_program_check(program, conv->scale, padded_columns * (int64_t)sizeof(float));
     if (status == CI_OK)
-        status = check_image(program, conv, conv->input, conv->input_strides, PATCH - TILE,
-                             conv->depth + (int64_t)CI_DEPTHWISE_S8_SLACK);
+        status =
+            check_image(program, conv, conv->input, conv->input_strides, CI_WINOGRAD_PATCH - CI_WINOGRAD_TILE,
+                        conv->depth + (int64_t)CI_DEPTHWISE_S8_SLACK);
     if (status == CI_OK)
         status = check_image(program, conv, conv->output, conv->output_strides, 0, conv->columns);
     if (status == CI_OK && conv->residual.slot != CI_SLOT_NONE)
         status = check_image(program, conv, conv->residual, conv->residual_strides, 0, conv->columns);
     if (status != CI_OK)
         return status;
-    p.tile_rows = (conv->height - 1) / TILE + 1;
-    p.tile_columns = (conv->width - 1) / TILE + 1;
     p.column_tasks = (conv->columns - 1) / conv->columns_per_task + 1;
     p.panel_bytes = weight_bytes / (padded_columns / conv->kernel->nr);
-    if (!tiles_fit(conv, conv->input_strides) || !tiles_fit(conv, conv->output_strides) ||
-        (conv->residual.slot != CI_SLOT_NONE && !tiles_fit(conv, conv->residual_strides)) ||
-        p.tile_rows > INT32_MAX / p.tile_columns / conv->images)
+    if (!ci_winograd_tiles_fit(&p.grid, CI_WINOGRAD_S8_TILES, conv->input_strides) ||
+        !ci_winograd_tiles_fit(&p.grid, CI_WINOGRAD_S8_TILES, conv->output_strides) ||
+        (conv->residual.slot != CI_SLOT_NONE &&
+         !ci_winograd_tiles_fit(&p.grid, CI_WINOGRAD_S8_TILES, conv->residual_strides)))
         return CI_ERROR_OVERFLOW;
-    p.tiles = (int64_t)conv->images * p.tile_rows * p.tile_columns;
+    p.tiles = ci_winograd_tiles(&p.grid);
     const int64_t tile_tasks = (p.tiles - 1) / conv->tiles_per_task + 1;
     if (tile_tasks > INT32_MAX / p.column_tasks)
         return CI_ERROR_OVERFLOW;
