@@ -41,7 +41,12 @@ def emit_gemm(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
     windows = in_the_image(ctx, node, source, geometry)
     tables, group_offsets = depth_tables(node, geometry, windows.tap_strides)
     reading = choose_reading(
-        tables, [table for table, _ in group_offsets], geometry.columns_per_group, geometry.rows, ctx.allowed
+        tables,
+        [table for table, _ in group_offsets],
+        geometry.columns_per_group,
+        geometry.rows,
+        other is not None,
+        ctx.allowed,
     )
     kernel, picked = reading.kernel, None
     if reading.picks:

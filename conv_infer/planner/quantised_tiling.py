@@ -20,6 +20,9 @@ VECTOR_EPILOGUE = 2.5
 PICKED_ROW = 4.0  # of picking a window's bytes together, and for each of them:
 PICKED_BYTE = 0.35
 VECTOR_CALL = 60.0
+# Of adding a residual: to a tile of sums, which comes from memory; to a vector of them, in a register
+TILE_ADDITION = 150.0
+VECTOR_ADDITION = 5.5
 # Of Winograd's form, in multiply-adds of one position of a tile, fitted to measurements:
 PATCH_PRODUCTS = 5.0  # of transforming an input channel
 OUTPUT_PRODUCTS = 5.0  # of transforming an output channel back, and requantising it
@@ -41,15 +44,17 @@ def kernels_of(allowed: int) -> tuple[_core.Kernel, ...]:
     return best, *(kernel for kernel in usable if kernel.isa == "amx")
 
 
-def cycles(kernel: _core.Kernel, rows: int, columns: int, blocks: int) -> float:
-    """About how long one group's product takes."""
+def cycles(kernel: _core.Kernel, rows: int, columns: int, blocks: int, adds: bool) -> float:
+    """About how long one group's product takes; `adds`: its result is added to something."""
     if kernel.isa == "amx":
         tiles = -(-rows // 16) * -(-columns // 16)
-        return TILE_CALL * -(-columns // kernel.nr) + tiles * (TILE_PRODUCT * blocks + TILE_EPILOGUE)
+        epilogue = TILE_EPILOGUE + (TILE_ADDITION if adds else 0.0)
+        return TILE_CALL * -(-columns // kernel.nr) + tiles * (TILE_PRODUCT * blocks + epilogue)
     vectors = -(-columns // 16)
     panels = -(-columns // kernel.nr)
     product = VECTOR_PRODUCTS.get(kernel.isa, VECTOR_PRODUCT)
-    return VECTOR_CALL * panels + rows * vectors * (product * blocks + VECTOR_EPILOGUE)
+    epilogue = VECTOR_EPILOGUE + (VECTOR_ADDITION if adds else 0.0)
+    return VECTOR_CALL * panels + rows * vectors * (product * blocks + epilogue)
 
 
 class Reading:
@@ -65,7 +70,7 @@ class Reading:
         self.picks = picks
 
 
-def choose_reading(tables: np.ndarray, uses: list[int], columns: int, rows: int, allowed: int) -> Reading:
+def choose_reading(tables: np.ndarray, uses: list[int], columns: int, rows: int, adds: bool, allowed: int) -> Reading:
     """The kernel and the way of reading predicted to be fastest. `tables`: where the bytes of patches lie, int32
     [tables, depth]; `uses`: the table of each group, `columns` those of a group."""
     depth = tables.shape[1]
@@ -73,12 +78,14 @@ def choose_reading(tables: np.ndarray, uses: list[int], columns: int, rows: int,
     best, least = None, 0.0
     for kernel in kernels_of(allowed):
         covers = [cover(table, kernel.k_step) for table in tables]
-        cost = sum(cycles(kernel, rows, columns, covers[table].blocks) for table in uses)
+        cost = sum(cycles(kernel, rows, columns, covers[table].blocks, adds) for table in uses)
         if best is None or cost < least:
             best, least = Reading(kernel, covers, False), cost
         copied = cover(together, kernel.k_step)
         picked = len(uses) * copied.blocks * kernel.k_step
-        cost = len(uses) * cycles(kernel, rows, columns, copied.blocks) + rows * (PICKED_ROW + PICKED_BYTE * picked)
+        cost = len(uses) * cycles(kernel, rows, columns, copied.blocks, adds) + rows * (
+            PICKED_ROW + PICKED_BYTE * picked
+        )
         if cost < least:
             best, least = Reading(kernel, [copied], True), cost
     assert best is not None
