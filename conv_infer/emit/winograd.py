@@ -9,7 +9,7 @@ from ..graph import Node
 from ..planner.arena import round_up
 from ..planner.lowering import FRAME_COPY
 from ..planner.tiling import FLOAT_BYTES, Panel, kernels_of, prefetch_distance, split_columns
-from ..planner.winograd import POSITIONS, TILE, pays, plan_winograd
+from ..planner.winograd import POSITIONS, TILE, pays, plan_winograd, tiles_of
 from .activations import fused_activation
 from .context import NO_BUFFER, EmitContext, StepInfo
 from .windows import Geometry, in_the_image
@@ -22,13 +22,15 @@ def emit_winograd_conv(ctx: EmitContext, node: Node) -> StepInfo | None:
     predicted time speak for it, or memory is to be spared."""
     source, output = ctx.view(node.inputs[0]), ctx.view(node.outputs[0])
     geometry = Geometry(ctx.constant(node.inputs[1]), node.attrs["groups"], output.shape)
-    if not takes_winograd(ctx, node, geometry, source.shape[3]):
+    if not is_open(ctx, node, geometry):
+        return None
+    outputs, depth = output.shape[:3], geometry.channels_per_group
+    tiles = tiles_of(outputs)
+    cut = split_columns(geometry.columns_per_group, depth, tiles, False, ctx.allowed)
+    lanes = min(kernel.nr for kernel in kernels_of("gemm_f32", ctx.allowed))
+    if not pays(outputs, source.shape[3], depth, output.shape[3], geometry.groups * len(cut), lanes):
         return None
     residual = ctx.optional_view(node, 3)
-    outputs = output.shape[:3]
-    tiles = geometry.images * -(-geometry.height // TILE) * -(-geometry.width // TILE)
-    depth = geometry.channels_per_group
-    cut = split_columns(geometry.columns_per_group, depth, tiles, False, ctx.allowed)
     panels, weights, bias, weight_bytes = pack_panels(ctx, node, geometry, cut)
     plan = plan_winograd(outputs, source.shape[3], cut, len(panels), weight_bytes, ctx.threads)
     windows = in_the_image(ctx, node, source, geometry)
@@ -62,24 +64,20 @@ def emit_winograd_conv(ctx: EmitContext, node: Node) -> StepInfo | None:
     )
 
 
-def takes_winograd(ctx: EmitContext, node: Node, geometry: Geometry, channels: int) -> bool:
+def is_open(ctx: EmitContext, node: Node, geometry: Geometry) -> bool:
+    """Whether the convolution has the window, and reads its input where it lies."""
     attrs = node.attrs
     lowering = attrs.get("lowering")
-    if (
-        geometry.kernel != (3, 3)
-        or tuple(attrs["strides"]) != (1, 1)
-        or tuple(attrs["dilations"]) != (1, 1)
-        or attrs.get("input_channels") is not None
-        or attrs.get("input_layout", "NHWC") != "NHWC"
-        or min(geometry.height, geometry.width) < TILE
-        or (lowering is not None and lowering.writes_padding)
-        or ctx.spares_memory
-    ):
-        return False
-    lanes = min(kernel.nr for kernel in kernels_of("gemm_f32", ctx.allowed))
-    columns = geometry.groups * geometry.columns_per_group
-    outputs = (geometry.images, geometry.height, geometry.width)
-    return pays(outputs, channels, geometry.channels_per_group, columns, lanes)
+    return (
+        geometry.kernel == (3, 3)
+        and tuple(attrs["strides"]) == (1, 1)
+        and tuple(attrs["dilations"]) == (1, 1)
+        and attrs.get("input_channels") is None
+        and attrs.get("input_layout", "NHWC") == "NHWC"
+        and min(geometry.height, geometry.width) >= TILE
+        and not (lowering is not None and lowering.writes_padding)
+        and not ctx.spares_memory
+    )
 
 
 def pack_panels(
