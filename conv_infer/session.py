@@ -19,6 +19,7 @@ from .graph import INTERNAL, Graph, Node
 from .importer import read_model
 from .isa import allowed_isa_bits
 from .model import Model, ValueInfo
+from .operators.quantisation import check_fed_scales
 from .passes import run_passes
 from .planner.plan import Plan, PlanStep, build_plan
 from .specialise import specialise
@@ -354,6 +355,7 @@ class Session:
                 inputs.append(np.array(stored(name)))
             else:
                 inputs.append(values[name])
+        check_fed_scales(node, inputs, values.keys() & set(graph.inputs))
         for name, result in zip(node.outputs, run_node(node, inputs, graph.opsets), strict=False):
             if not name:
                 continue

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from make_models import make_model, one_node
 from onnx import TensorProto, helper
+from onnxruntime_exact import session as reference_session
 
 import conv_infer
-from conv_infer.errors import ModelError, UnsupportedError
+from conv_infer.errors import ConvInferError, InputError, ModelError, UnsupportedError
 from conv_infer.importer import read_model
 from conv_infer.specialise import specialise
 
@@ -197,3 +198,76 @@ def test_results_of_narrower_types_are_named():
     model = make_model(nodes, [("x", TensorProto.FLOAT, [4])], ["y"], {"s": SCALE}, 21)
     with pytest.raises(UnsupportedError, match=r"'narrow' .*int4"):
         specialise(read_model(model.SerializeToString()).graph, {"x": (4,)})
+
+
+SCALED = [
+    ("QuantizeLinear", {"x": np.ones((2, 3), np.float32), "xs": SCALE, "xz": UZERO}, ("xs",)),
+    ("DequantizeLinear", {"x": np.zeros((2, 3), np.uint8), "xs": SCALE, "xz": UZERO}, ("xs",)),
+    ("QLinearConv", CONV, ("xs", "ws", "ys")),
+    ("QLinearMatMul", PRODUCT, ("xs", "ws", "ys")),
+]
+
+
+@pytest.mark.filterwarnings("ignore:.*no native implementation")
+@pytest.mark.parametrize(("op", "inputs", "scales"), SCALED, ids=[op for op, _, _ in SCALED])
+def test_scales_that_are_fed(op, inputs, scales):
+    for name in scales:
+        constants = tuple(other for other in inputs if other not in ("x", name))
+        session = conv_infer.load(one_node(op, inputs, {}, 13, constants=constants).SerializeToString())
+        feeds = {"x": inputs["x"], name: inputs[name]}
+        session.run(None, feeds)
+        for value, text in SCALES:
+            feeds[name] = np.full_like(inputs[name], value)
+            with pytest.raises(InputError, match=rf"input '{name}': .*{op}\) is given a scale of {text}; positive"):
+                session.run(None, feeds)
+
+
+@pytest.mark.filterwarnings("ignore:.*no native implementation")
+def test_scales_that_are_computed():
+    nodes = [
+        helper.make_node("Abs", ["x"], ["s"]),
+        helper.make_node("QuantizeLinear", ["y", "s", "z"], ["q"], name="quantise"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["d"]),
+    ]
+    inputs = [("x", TensorProto.FLOAT, []), ("y", TensorProto.FLOAT, [2])]
+    model = make_model(nodes, inputs, ["d"], {"z": UZERO})
+    session = conv_infer.load(model.SerializeToString())
+    feeds = {"x": np.float32(-0.5), "y": np.array([1, -1], np.float32)}
+    np.testing.assert_array_equal(session.run(None, feeds)[0], feeds["y"])
+    for value, text in ((0.0, "0.0"), (np.nan, "nan"), (-np.inf, "inf")):
+        feeds["x"] = np.float32(value)
+        with pytest.raises(
+            ConvInferError, match=rf"'quantise' \(QuantizeLinear\): 's' was computed as a scale of {text}"
+        ):
+            session.run(None, feeds)
+
+
+@pytest.mark.filterwarnings("ignore:.*no native implementation")
+@pytest.mark.parametrize("values", ["normal", "zero", "positive", "negative", "tiny", "huge", "nan", "infinite"])
+@pytest.mark.parametrize("op", ["ConvInteger", "MatMulInteger"])
+def test_dynamic_quantisation(op, values):
+    """As onnxruntime's dynamic quantiser writes it: its bits, whatever the range."""
+    rng = np.random.default_rng(0)
+    shape = (1, 3, 8, 8) if op == "ConvInteger" else (5, 12)
+    normal = rng.standard_normal(shape)
+    with np.errstate(divide="ignore", over="ignore"):
+        x = {
+            "normal": normal, "zero": 0 * normal, "positive": np.abs(normal) + 1, "negative": -np.abs(normal) - 1,
+            "tiny": 1e-44 * normal, "huge": 1e38 * normal, "nan": np.nan * normal, "infinite": normal / (normal > -1),
+        }[values].astype(np.float32)  # fmt: skip
+    weights = rng.integers(0, 256, (4, 3, 3, 3) if op == "ConvInteger" else (12, 7)).astype(np.uint8)
+    nodes = [
+        helper.make_node("DynamicQuantizeLinear", ["x"], ["levels", "scale", "zero"]),
+        helper.make_node(op, ["levels", "w", "zero", "wz"], ["sums"], **({"pads": [1] * 4} if len(shape) == 4 else {})),
+        helper.make_node("Cast", ["sums"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["scale", "ws"], ["scales"]),
+        helper.make_node("Mul", ["floats", "scales"], ["y"]),
+    ]
+    outputs = ["y", "levels", "zero", "sums"]
+    model = make_model(
+        nodes, [("x", TensorProto.FLOAT, shape)], outputs, {"w": weights, "wz": np.uint8(120), "ws": np.float32(0.01)}
+    )
+    ours = conv_infer.run(model.SerializeToString(), {"x": x})
+    theirs = reference_session(model, fused=False).run(outputs, {"x": x})
+    for name, wanted in zip(outputs, theirs, strict=True):
+        assert ours[name].tobytes() == wanted.tobytes(), name

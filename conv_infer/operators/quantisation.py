@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 
+from ..errors import ConvInferError, InputError
 from ..graph import Node
 from .checks import Shape, dims, has_input, integer, model_error, normalise_axis, tensor, unsupported
 from .convolution import convolution
@@ -41,6 +42,29 @@ def check_scale(node: Node, constants: Sequence[np.ndarray | None], index: int) 
         raise model_error(
             node, f"input '{node.inputs[index]}' is a scale of {bad}; positive finite numbers are expected"
         )
+
+
+# Inputs that are scales, of the operators that run with scales known at run time only
+_SCALES = {"DequantizeLinear": (1,), "QuantizeLinear": (1,), "QLinearConv": (1, 4, 6), "QLinearMatMul": (1, 4, 6)}
+
+
+def check_fed_scales(node: Node, inputs: Sequence[np.ndarray | None], fed: Container[str]) -> None:
+    """What `check_scale` does, before a node is run by scales that are not constant; `fed` are the network's inputs.
+
+    Raises `InputError` for one that the caller gives, `ConvInferError` for one that the network computes. By a computed
+    scale DequantizeLinear only multiplies, which is defined for any.
+    """
+    for index in _SCALES.get(node.op, ()):
+        name, scale = node.inputs[index], np.asarray(inputs[index])
+        if name not in fed and node.op == "DequantizeLinear":
+            continue
+        good = np.isfinite(scale) & (scale > 0)
+        if good.all():
+            continue
+        what = f"a scale of {scale[~good].reshape(-1)[0]}; positive finite numbers are expected"
+        if name in fed:
+            raise InputError(f"input '{name}': node '{node.label}' ({node.op}) is given {what}")
+        raise ConvInferError(f"node '{node.label}' ({node.op}): '{name}' was computed as {what}")
 
 
 def is_blocked(node: Node) -> bool:
