@@ -7,10 +7,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from make_models import one_node
 
-from conv_infer.errors import ModelError
+from conv_infer.errors import ModelError, UnsupportedError
+from conv_infer.graph import Node
 from conv_infer.importer import read_model
 from conv_infer.operators.convolution import resolve_convolution, resolve_transposed_convolution
 from conv_infer.operators.pooling import resolve_pooling
+from conv_infer.operators.window import resolve_window
 from conv_infer.specialise import specialise
 
 onnxruntime.set_default_logger_severity(4)
@@ -301,3 +303,21 @@ def test_reductions(op, data):
     folded = ours(one_node(op, inputs, attrs, opset, constants=("x", *constants)), inputs)
     if not (attrs.get("noop_with_empty_axes") and not axes):
         np.testing.assert_allclose(folded.constants["y0"], expected[0], rtol=1e-5, atol=1e-6)
+
+
+def test_numbers_without_effect():
+    """The stride of a single window, the dilation of a single tap: any number will do, and none goes further."""
+    attrs = {"strides": [2**40, 2], "dilations": [1, 2**40]}
+    window = resolve_window(Node("Conv", ["x", "w"], ["y"], attrs), (3, 9), (2, 1))
+    assert (window.strides, window.dilations, window.output) == ((1, 2), (1, 1), (1, 5))
+    node = Node("ConvTranspose", ["x", "w"], ["y"], attrs)
+    window, _, _ = resolve_transposed_convolution(node, (1, 2, 1, 5), (2, 2, 2, 1))
+    assert (window.strides, window.dilations, window.output) == ((1, 2), (1, 1), (2, 9))
+
+
+def test_padding_beyond_all_reason_is_refused():
+    attrs = {"strides": [1, 2**40], "pads": [0, 2**40, 0, 0]}
+    with pytest.raises(UnsupportedError, match="at most"):
+        resolve_window(Node("MaxPool", ["x"], ["y"], attrs), (3, 9), (1, 1))
+    with pytest.raises(UnsupportedError, match="at most"):
+        resolve_transposed_convolution(Node("ConvTranspose", ["x", "w"], ["y"], attrs), (1, 2, 3, 9), (2, 2, 1, 1))

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from ..graph import Node
-from .checks import Shape, choice, dims, integer, integers, model_error, tensor
-from .window import AUTO_PADS, Window, explicit_pads, per_axis, resolve_window
+from .checks import Shape, choice, dims, integer, integers, model_error, tensor, unsupported
+from .window import AUTO_PADS, MOST_PADDED, Window, explicit_pads, per_axis, resolve_window
 
 # Where the operators keep their weights and biases.
 _WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "DeformConv": 1, "QConv": 1, "QLinearConv": 3}
@@ -107,6 +107,11 @@ def resolve_transposed_convolution(node: Node, x: Shape, w: Shape) -> tuple[Wind
     begin, end, output = pads[:rank], pads[rank:], []
     for axis, size in enumerate(x[2:]):
         full = (size - 1) * strides[axis] + dilations[axis] * (kernel[axis] - 1) + 1 + surplus[axis]
+        if full > MOST_PADDED:
+            raise unsupported(
+                node,
+                f"spatial axis {axis} has {full} elements before it is cropped; at most {MOST_PADDED} are supported",
+            )
         if wanted or auto_pad in ("SAME_UPPER", "SAME_LOWER"):
             # SAME never asks for more than the windows cover: so onnxruntime reads the definition.
             target = wanted[axis] if wanted else min(size * strides[axis], full)
@@ -118,6 +123,9 @@ def resolve_transposed_convolution(node: Node, x: Shape, w: Shape) -> tuple[Wind
             if auto_pad == "VALID":
                 begin[axis] = end[axis] = 0
             output.append(full - begin[axis] - end[axis])
+        # what has no effect may be any number in the model
+        strides[axis] = strides[axis] if size > 1 else 1
+        dilations[axis] = dilations[axis] if kernel[axis] > 1 else 1
     if min(output, default=1) < 1:
         raise model_error(node, f"the spatial size of the output would be {dims(output)}")
     return Window(kernel, strides, begin, end, dilations, output), groups, tuple(surplus)

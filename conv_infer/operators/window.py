@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..graph import Node
-from .checks import choice, dims, integers, model_error
+from .checks import choice, dims, integers, model_error, unsupported
+
+MOST_PADDED = 1 << 28  # elements of an axis, padding included
 
 AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
@@ -96,15 +98,23 @@ def resolve_window(node: Node, spatial: Sequence[int], kernel: Sequence[int], *,
             total = max((count - 1) * stride + extent - size, 0)
             begin[axis] = (total if auto_pad == "SAME_UPPER" else total + 1) // 2
             end[axis] = total - begin[axis]
-        room = size + begin[axis] + end[axis] - extent
+        padded = size + begin[axis] + end[axis]
+        if padded > MOST_PADDED:
+            raise unsupported(
+                node, f"spatial axis {axis} has {padded} elements with its padding; at most {MOST_PADDED} are supported"
+            )
+        room = padded - extent
         if room < 0:
             raise model_error(
                 node,
                 f"the kernel {dims(kernel)} (dilation {dilations[axis]}) spans {extent} elements of axis {axis}; "
-                f"the padded input '{node.inputs[0]}' has {size + begin[axis] + end[axis]}",
+                f"the padded input '{node.inputs[0]}' has {padded}",
             )
         count = room // stride + 1
         if ceil_mode and room % stride and count * stride < size + begin[axis]:
             count += 1
         output.append(count)
+        # what has no effect may be any number in the model
+        strides[axis] = stride if count > 1 else 1
+        dilations[axis] = dilations[axis] if kernel[axis] > 1 else 1
     return Window(kernel, strides, begin, end, dilations, output)
