@@ -4,9 +4,9 @@
 #include "conv_infer/cpu.h"
 
 #include <stddef.h>
-#include <stdio.h>
 
 #if defined(__linux__)
+#    include <stdio.h>
 #    include <unistd.h>
 #    if defined(__aarch64__)
 #        include <sys/auxv.h>
@@ -160,11 +160,6 @@ static ci_cache ask(void) {
         cache.l2_bytes = system_number("hw.l2cachesize");
     return cache;
 }
-#else
-static ci_cache ask(void) {
-    const ci_cache cache = {0, 0};
-    return cache;
-}
 #endif
 
 #if !defined(__linux__)
@@ -174,15 +169,23 @@ ci_cache ci_cache_told_in(const char *folder) {
 }
 #endif
 
+static const ci_cache common = {32 << 10, 512 << 10};
+
+#if defined(__linux__) || defined(__APPLE__)
 ci_cache ci_cache_sizes(void) {
     static ci_cache cached; /* a race writes the same values twice */
     if (!cached.l2_bytes) {
         ci_cache cache = ask();
         if (cache.l1_data_bytes < 1)
-            cache.l1_data_bytes = 32 << 10;
+            cache.l1_data_bytes = common.l1_data_bytes;
         if (cache.l2_bytes < 1)
-            cache.l2_bytes = 512 << 10;
+            cache.l2_bytes = common.l2_bytes;
         cached = cache;
     }
     return cached;
 }
+#else
+ci_cache ci_cache_sizes(void) {
+    return common;
+}
+#endif

@@ -188,23 +188,25 @@ static uint32_t present(void) {
 #    endif
     return found;
 }
-#elif defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
-/* Nobody to ask on a microcontroller: the compiler was told which one it is. */
-static uint32_t present(void) {
-    return CI_ISA_BIT(CI_ISA_SCALAR) | CI_ISA_BIT(CI_ISA_DSP);
-}
-#else
-static uint32_t present(void) {
-    return CI_ISA_BIT(CI_ISA_SCALAR);
-}
 #endif
 
+#if defined(CI_X86) || defined(__aarch64__)
 uint32_t ci_isa_present(void) {
     static uint32_t cached; /* a race writes the same value twice */
     if (!cached)
         cached = present();
     return cached;
 }
+#elif defined(__ARM_FEATURE_DSP) && defined(__thumb2__)
+/* Nobody to ask on a microcontroller: the compiler was told which one it is. */
+uint32_t ci_isa_present(void) {
+    return CI_ISA_BIT(CI_ISA_SCALAR) | CI_ISA_BIT(CI_ISA_DSP);
+}
+#else
+uint32_t ci_isa_present(void) {
+    return CI_ISA_BIT(CI_ISA_SCALAR);
+}
+#endif
 
 uint32_t ci_isa_allowed(ci_isa best) {
     uint32_t allowed = ci_isa_built() & ci_isa_present();

@@ -17,11 +17,11 @@ import tempfile
 from pathlib import Path
 
 from .boards import BOARDS, Board, missing_tools
-from .counts import FORMS, Count, count_layers, geometric_mean
+from .counts import EVERY_FORM, FORMS, Count, count_layers, geometric_mean
 from .tables import LAYERS, NETWORKS, Layer
 
 HEADING = "| layer | copied: two patches | reusable | lowering: two patches | reusable | ratio "
-HEADING += "| whole: two patches | two patches, wide kernel | reusable | ratio | same kernel |"
+HEADING += "| whole: two patches | two patches, wide kernel | reusable | ratio | same kernel | library |"
 
 
 def layer_line(layer: Layer, counts: dict[str, Count]) -> str:
@@ -29,22 +29,29 @@ def layer_line(layer: Layer, counts: dict[str, Count]) -> str:
     cells = [layer.name, f"{narrow.copied:,}", f"{reusable.copied:,}", f"{wide.lowering:,}", f"{reusable.lowering:,}"]
     cells += [f"{wide.lowering / reusable.lowering:.1f}", f"{narrow.whole:,}", f"{wide.whole:,}", f"{reusable.whole:,}"]
     cells += [f"{narrow.whole / reusable.whole:.2f}", f"{wide.whole / reusable.whole:.2f}"]
+    cells.append(f"{counts['library'].whole:,}")
     return "| " + " | ".join(cells) + " |"
 
 
 def print_board(board: Board, layers: list[dict[str, Count]], networks: dict[str, dict[str, int]]) -> None:
-    print(f"\n{board.name} ({board.machine}), instructions\n\n{HEADING}\n|" + "---|" * 11)
+    print(f"\n{board.name} ({board.machine}), instructions\n\n{HEADING}\n|" + "---|" * 12)
     for layer, counts in zip(LAYERS, layers, strict=True):
         print(layer_line(layer, counts))
-    for form, name in (("two_patch", "two patches"), ("two_patch_wide", "two patches, same kernel")):
-        ratios = [counts[form].whole / counts["reusable"].whole for counts in layers]
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        print(f"\nreusable buffer against {name}: {geometric_mean(ratios):.2f} (geometric mean), {spread}")
-    print("\n| network | two patches | two patches, wide kernel | reusable | ratio | same kernel |\n|" + "---|" * 6)
+    for ours, form, name in (
+        ("reusable", "two_patch", "reusable buffer against two patches"),
+        ("reusable", "two_patch_wide", "reusable buffer against two patches, same kernel"),
+        ("library", "two_patch", "the library's operator against two patches"),
+    ):
+        ratios = [counts[form].whole / counts[ours].whole for counts in layers]
+        print(f"\n{name}: {geometric_mean(ratios):.2f} (geometric mean), {min(ratios):.2f} to {max(ratios):.2f}")
+    print("\n| network | two patches | two patches, wide kernel | reusable | library | ratio | same kernel |")
+    print("|" + "---|" * 7)
     for name, sums in networks.items():
         ratios = [sums[form] / sums["reusable"] for form in FORMS[:2]]
         print(
-            f"| {name} | " + " | ".join([*(f"{sums[form]:,}" for form in FORMS), *(f"{r:.2f}" for r in ratios)]) + " |"
+            f"| {name} | "
+            + " | ".join([*(f"{sums[form]:,}" for form in EVERY_FORM), *(f"{r:.2f}" for r in ratios)])
+            + " |"
         )
 
 
@@ -68,7 +75,7 @@ def main() -> int:
             networks, first = {}, len(LAYERS)
             for name, network in NETWORKS.items():
                 part = counts[first : first + len(network)]
-                networks[name] = {form: sum(layer[form].whole for layer in part) for form in FORMS}
+                networks[name] = {form: sum(layer[form].whole for layer in part) for form in EVERY_FORM}
                 first += len(network)
             print_board(board, counts[: len(LAYERS)], networks)
             record[board.name] = {

@@ -14,8 +14,8 @@ SHIFT = 5  # an instruction takes 2^5 ns of virtual time: 21 million until the 2
 
 # What the portable core consists of: everything but programs, which allocate.
 CORE = [
-    "cpu.c", "registry.c", "lowering.c", "lowering_forms.c", "lowered_conv_s8.c", "two_patch_s8.c", "pack*.c",
-    "ops_*.c", "conv2d*.c", "kernels/*_scalar.c", "kernels/*_dsp.c",
+    "cache.c", "cpu.c", "registry.c", "lowering.c", "lowering_forms.c", "lowered_conv_s8.c", "two_patch_s8.c",
+    "pack*.c", "ops_*.c", "conv2d*.c", "kernels/*_scalar.c", "kernels/*_dsp.c",
 ]  # fmt: skip
 WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 FLAGS = [

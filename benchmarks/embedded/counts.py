@@ -10,16 +10,18 @@ from .boards import FIRMWARE, Board, compile_objects, core_sources, link, run
 from .tables import Layer, table_header
 
 FORMS = ("two_patch", "two_patch_wide", "reusable")
+EVERY_FORM = (*FORMS, "library")
 
 
 class Count(NamedTuple):
-    """Of one form: elements of its buffer and written to it; instructions to lower, and for the whole layer."""
+    """Of one form: instructions for the whole layer; of those that are compared in parts, elements of the buffer and
+    written to it, and instructions to lower."""
 
-    buffer: int
-    copied: int
-    lowering: int
     whole: int
     equal: int  # 1 where the outputs are those of the plainest convolution
+    buffer: int = 0
+    copied: int = 0
+    lowering: int = 0
 
 
 def count_layers(board: Board, layers: list[Layer], folder: Path) -> list[dict[str, Count]]:
@@ -49,7 +51,7 @@ def _read(words: list[str]) -> dict[str, Count]:
     if any(counts["whole"] < 0 for counts in numbers.values()):
         raise RuntimeError("the clock has gone round: a layer takes too many instructions")
     if "other" in numbers:
-        return {form: Count(0, 0, 0, numbers["other"]["whole"], numbers["other"]["equal"]) for form in FORMS}
+        return {form: Count(**numbers["other"]) for form in EVERY_FORM}
     return {form: Count(**counts) for form, counts in numbers.items()}
 
 

@@ -65,7 +65,7 @@ LAYERS = [
 def _same(channels: int, size: int, outputs: int, kernel: int, stride: int = 1) -> Layer:
     """A layer of ResNet-8: padded so that the output has size / stride."""
     after = size // stride
-    pad = ((after - 1) * stride + kernel - size) // 2
+    pad = max(0, (after - 1) * stride + kernel - size) // 2
     name = f"{channels}x{size}x{size}->{outputs} {kernel}x{kernel}" + f" s{stride}" * (stride > 1)
     return Layer(name, channels, size, size, outputs, (kernel, kernel), stride, (pad, pad), (after, after))
 

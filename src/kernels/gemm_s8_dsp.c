@@ -65,7 +65,54 @@ static void store_row(const ci_gemm_s8_args *args, int32_t row, const int32_t *s
     }
 }
 
+/* What most calls ask for, in registers: no store of a byte can change them. */
+typedef struct {
+    int32_t multiplier[COLUMNS], shift[COLUMNS];
+    int32_t zero_point, minimum, maximum, flip, columns;
+} plain;
+
+static plain plain_of(const ci_gemm_s8_args *args) {
+    const ci_requantise *from = &args->requantise;
+    const int32_t last = args->columns - 1;
+    return (plain){
+        .multiplier = {from->multiplier[0], from->multiplier[last]},
+        .shift = {from->shift[0], from->shift[last]},
+        .zero_point = from->zero_point,
+        .minimum = from->minimum,
+        .maximum = from->maximum,
+        .flip = from->flip,
+        .columns = args->columns,
+    };
+}
+
+static inline void store_plain_row(const plain *way, const int32_t *sums, uint8_t *c) {
+    for (int32_t n = 0; n < COLUMNS; n++) {
+        const int32_t x = ci_multiply_by_quantised(sums[n], way->multiplier[n], way->shift[n]);
+        if (n < way->columns)
+            c[n] = (uint8_t)(ci_move_and_clamp(x, way->zero_point, way->minimum, way->maximum) ^ way->flip);
+    }
+}
+
+static void run_plain(const ci_gemm_s8_args *args) {
+    const plain way = plain_of(args);
+    const int32_t *a_row = args->a_row, *c_row = args->c_row;
+    for (int32_t row = 0; row < args->rows; row += 2) {
+        const int32_t second = row + 1 < args->rows ? row + 1 : row;
+        int32_t sums[2 * COLUMNS] = {args->bias[0], args->bias[1], 0, 0};
+        multiply(args->a + a_row[row], args->a + a_row[second], args->a_depth, args->b, args->k_blocks, sums);
+        if (c_row[second] != CI_ROW_SKIPPED)
+            store_plain_row(&way, sums + COLUMNS, (uint8_t *)args->c + c_row[second]);
+        if (c_row[row] != CI_ROW_SKIPPED) /* last: where there is no second row, it was the same */
+            store_plain_row(&way, sums, (uint8_t *)args->c + c_row[row]);
+    }
+}
+
 void ci_gemm_s8_any_dsp(const ci_gemm_s8_args *args) {
+    const ci_requantise *way = &args->requantise;
+    if (way->rule == CI_REQUANTISE_MULTIPLIER && !args->a_sum && !way->residual.data) {
+        run_plain(args);
+        return;
+    }
     for (int32_t row = 0; row < args->rows; row += 2) {
         const int32_t second = row + 1 < args->rows ? row + 1 : row;
         int32_t sums[2 * COLUMNS] = {args->bias[0], args->bias[1], 0, 0};

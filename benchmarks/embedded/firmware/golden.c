@@ -1,6 +1,7 @@
 /* Test vectors with known outputs: the library's operators, with the best kernels and with portable ones, and
  * the forms that layers.c counts. Prints one line for each case, 1 where every byte is right. */
 #include "board.h"
+#include "conv_infer/conv2d.h"
 #include "forms.h"
 #include "memory.h"
 
@@ -106,6 +107,24 @@ static ci_status run_fully_connected(const golden *g, uint32_t allowed, int8_t *
     return status == CI_OK ? ci_fully_connected_s8(&args, memory_take(bytes), bytes) : status;
 }
 
+/* By every form of lowering that the library has; the first one that fails or differs ends it. */
+static ci_status run_every_form(const golden *g, int8_t *output, int64_t outputs) {
+    ci_conv2d_s8_args args = {.convolution = convolution_of(g), .strip = 1};
+    ci_status status = CI_OK;
+    args.convolution.output = output;
+    for (int32_t which = 0; which < CI_LOWERING_COUNT && status == CI_OK; which++) {
+        int64_t bytes;
+        args.form = (ci_lowering_form)which;
+        memset(output, 0x55, (size_t)outputs);
+        status = ci_conv2d_s8_scratch_bytes(&args, &bytes);
+        if (status == CI_OK)
+            status = ci_conv2d_s8(&args, memory_take(bytes), bytes);
+        if (status == CI_OK && memcmp(output, g->output, (size_t)outputs) != 0)
+            return CI_ERROR_ARGUMENT;
+    }
+    return status;
+}
+
 static void run_form(const golden *g, int32_t is_reusable, int32_t is_wide, int8_t *output) {
     ci_convolve_s8_args args = convolution_of(g);
     const int64_t image = (int64_t)args.input_height * args.input_width * args.input_channels;
@@ -159,6 +178,10 @@ int main(void) {
         memset(output, 0x55, (size_t)bytes);
         status = library[g->kind](g, CI_ISA_BIT(CI_ISA_SCALAR), output);
         say(g, "scalar", output, bytes, status);
+        if (g->kind == CONVOLUTION) {
+            status = run_every_form(g, output, bytes);
+            say(g, "every_form", output, bytes, status);
+        }
         if (g->kind == CONVOLUTION && g->dilation_y == 1 && g->dilation_x == 1) {
             for (int32_t which = 0; which < 3; which++) {
                 memset(output, 0x55, (size_t)bytes);

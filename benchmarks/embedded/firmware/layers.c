@@ -1,6 +1,7 @@
 /* Instructions of each layer of the table by each form, printed as lines of numbers for the program that runs
  * this one. What the forms yield is compared, and with sums computed in the plainest way. */
 #include "board.h"
+#include "conv_infer/conv2d.h"
 #include "forms.h"
 #include "memory.h"
 
@@ -32,6 +33,25 @@ static int64_t timed(form *form, int32_t which, int32_t lowers_only) {
     else
         two_patch_run(form);
     return board_clock_stop();
+}
+
+/* The library's own operator by the reusable buffer: in bytes, extended in the loop. */
+static void run_library(const ci_convolve_s8_args *conv, const int8_t *expected, int64_t outputs) {
+    ci_conv2d_s8_args args = {.convolution = *conv, .form = CI_LOWERING_REUSABLE, .strip = 1};
+    int64_t bytes = 0;
+    ci_status status = ci_conv2d_s8_scratch_bytes(&args, &bytes);
+    void *scratch = memory_take(bytes);
+    if (status == CI_OK)
+        status = ci_conv2d_s8(&args, scratch, bytes);
+    args.is_packed = 1;
+    memset(conv->output, 0, (size_t)outputs);
+    board_clock_start();
+    if (status == CI_OK)
+        status = ci_conv2d_s8(&args, scratch, bytes);
+    const int64_t whole = board_clock_stop();
+    board_write(" library");
+    say("whole", whole);
+    say("equal", status == CI_OK && is_right(conv->output, expected, outputs));
 }
 
 static void run_convolution(const layer *layer) {
@@ -68,6 +88,7 @@ static void run_convolution(const layer *layer) {
         say("whole", whole);
         say("equal", is_right(conv.output, expected, outputs));
     }
+    run_library(&conv, expected, outputs);
 }
 
 static void say_other(int64_t whole, int32_t equal) {
