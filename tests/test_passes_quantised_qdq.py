@@ -8,6 +8,7 @@ from onnxruntime_exact import session
 from quantised_builder import INT8, UINT8, QuantisedNet
 
 import conv_infer
+from conv_infer.graph import NOTE, ONNX
 
 PAIRS = [(UINT8, INT8), (UINT8, UINT8), (INT8, INT8)]
 QUANTISED = {"QConv", "QBinary", "QLookup", "QMean", "QAveragePool", "QSoftmax", "Quantize", "Dequantize"}
@@ -357,17 +358,44 @@ def test_linear_resize_runs_in_float32():
     assert "Resize" in notes(graph)[0] and "between the levels" in notes(graph)[0]
 
 
-def test_sixteen_bits_run_by_reference():
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16])
+@pytest.mark.parametrize("size", [None, 4], ids=["tensor", "channel"])
+def test_sixteen_bits_run_by_reference(dtype, size):
     net = QuantisedNet(21)
     x = net.input((1, 4, 5, 5))
-    scale, zero = net.const(np.float32(0.001)), net.const(np.uint16(30000))
-    net.check_levels(net.op("Relu", net.dq(net.q(x, scale, zero), scale, zero)))
+    scale, zero = net.scale(0.001, 0.002, size), net.zero(dtype, 123, size)
+    graph = net.check_levels(net.op("Relu", net.dq(net.q(x, scale, zero), scale, zero)))
+    assert reasons(graph) == {f"{np.dtype(dtype)} of float32 has no integer form"}
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_blocks_with_scales_of_their_own(axis):
+    """Of what is computed they run by reference; constants are dequantised once, the last block a shorter one."""
+    net = QuantisedNet(21)
+    x, w = net.input((3, 10, 5)), net.integers((3, 10, 5), UINT8)
+    shape = [3, 10, 5]
+    shape[axis] = -(-shape[axis] // 4)
+    scale = net.const(net.random.uniform(0.01, 0.1, shape).astype(np.float32))
+    zero = net.integers(shape, UINT8, 100, 150)
+    blocks = {"axis": axis, "block_size": 4}
+    real = net.dq(w, scale, zero, **blocks)
+    levels = net.q(x, scale, zero, **blocks)
+    graph = net.check_levels(levels, net.dq(levels, scale, zero, **blocks), net.op("Add", x, real))
+    assert reasons(graph) == {"its scales belong to blocks of elements"}
+    assert sorted(node.op for node in graph.nodes) == ["Binary", "DequantizeLinear", "QuantizeLinear"]
+
+
+def reasons(graph):
+    """Why nodes are left to onnx.reference."""
+    return {node.attrs.get(NOTE) for node in graph.nodes if node.domain == ONNX}
 
 
 def test_parameters_that_are_computed_run_by_reference():
     net = QuantisedNet()
     levels, scale, zero = net.op("DynamicQuantizeLinear", net.input((1, 4, 6, 6)), outputs=3)
-    net.check_levels(net.dq(levels, scale, zero), net.op("ConvInteger", levels, net.integers((3, 4, 3, 3)), zero))
+    sums = net.op("ConvInteger", levels, net.integers((3, 4, 3, 3)), zero)
+    graph = net.check_levels(net.dq(levels, scale, zero), sums)
+    assert "its parameters are computed" in reasons(graph)
 
 
 def test_product_that_leaves_all_levels_as_they_are():

@@ -119,7 +119,10 @@ def dequantised_type(node: Node, dtypes: list) -> list:
 
 
 def _along(node: Node, array: np.ndarray, x: np.ndarray, axis: int | None) -> np.ndarray:
-    """A scale or zero point in the shape that broadcasts along its axis."""
+    """A scale or zero point in the shape that broadcasts along its axis, one for each element where it has blocks."""
+    if is_blocked(node):
+        axis = normalise_axis(node, integer(node, "axis", 1), x.ndim)
+        return np.repeat(array, integer(node, "block_size"), axis).take(np.arange(x.shape[axis]), axis)
     if axis is None:
         return array.reshape(())
     return array.reshape((-1,) + (1,) * (x.ndim - axis - 1))
@@ -127,10 +130,8 @@ def _along(node: Node, array: np.ndarray, x: np.ndarray, axis: int | None) -> np
 
 def evaluate_quantise(node: Node, arrays: list) -> list | None:
     """QuantizeLinear: saturate(round half to even(x / scale) + zero point)."""
-    if is_blocked(node):
-        return None
     x, scale = arrays[:2]
-    axis = resolve_quantisation_axis(node, x.shape, scale.shape)
+    axis = None if is_blocked(node) else resolve_quantisation_axis(node, x.shape, scale.shape)
     zero = arrays[2] if len(arrays) > 2 and arrays[2] is not None else None
     dtype = quantised_type(node, [None, None, zero if zero is None else zero.dtype])[0]
     levels = np.rint(x / _along(node, scale, x, axis))
@@ -142,10 +143,8 @@ def evaluate_quantise(node: Node, arrays: list) -> list | None:
 
 def evaluate_dequantise(node: Node, arrays: list) -> list | None:
     """DequantizeLinear: (x - zero point) * scale."""
-    if is_blocked(node):
-        return None
     x, scale = arrays[:2]
-    axis = resolve_quantisation_axis(node, x.shape, scale.shape)
+    axis = None if is_blocked(node) else resolve_quantisation_axis(node, x.shape, scale.shape)
     dtype = dequantised_type(node, [x.dtype, scale.dtype])[0]
     levels = x.astype(np.int64)
     if len(arrays) > 2 and arrays[2] is not None:

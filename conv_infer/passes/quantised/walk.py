@@ -9,6 +9,7 @@ import numpy as np
 
 from ...graph import INTERNAL, MICROSOFT, NOTE, ONNX, Graph, Node
 from ...operators.checks import unsupported
+from ...operators.quantisation import evaluate_dequantise
 from ..planned import compose
 from .levels import QUANTISED, Levels, Quantisation, Weights, every_level, table_of_clip
 from .tables import activation
@@ -292,7 +293,7 @@ class Walk:
         self.compute(x, f"QuantizeLinear '{node.label}' quantises it again, by parameters that no table can hold")
         found = self._any_quantisation(node, output)
         if found is None or self.dtype(x) != np.float32:
-            return "its parameters are computed, or of a type without an integer form"
+            return self._what_is_missing(node, output, x)
         scale, zero_point, axis = found
         key = ("Quantize", x, scale.tobytes(), zero_point.tobytes(), axis, self.dtype(output))
         if key in self.made:
@@ -306,8 +307,12 @@ class Walk:
     def dequantise(self, node: Node) -> str | None:
         x, output = node.inputs[0], node.outputs[0]
         found = self._any_quantisation(node, x)
+        if found is None and all(name in self.constants for name in node.inputs if name):
+            arrays = [self.constants[name] if name else None for name in node.inputs]
+            self.constants[output] = evaluate_dequantise(node, arrays)[0]
+            return None
         if found is None or self.dtype(output) != np.float32:
-            return "its parameters are computed, or of a type without an integer form"
+            return self._what_is_missing(node, x, output)
         scale, zero_point, axis = found
         if x in self.constants:
             self.values[output] = Weights(self.constants[x], scale, zero_point, axis)
@@ -318,6 +323,14 @@ class Walk:
             note = "" if axis is None else f"DequantizeLinear '{node.label}' has a scale per channel"
             self.emit(node, "Dequantize", [x], output, {**attrs, "axis": axis, "note": note})
         return None
+
+    def _what_is_missing(self, node: Node, levels: str, reals: str) -> str:
+        """Why a QuantizeLinear or DequantizeLinear has no integer form."""
+        if node.attrs.get("block_size"):
+            return "its scales belong to blocks of elements"
+        if any(name not in self.constants for name in node.inputs[1:] if name):
+            return "its parameters are computed"
+        return f"{self.dtype(levels)} of {self.dtype(reals)} has no integer form"
 
     def _any_quantisation(self, node: Node, levels: str) -> tuple[np.ndarray, np.ndarray, int | None] | None:
         """Scales, zero points and axis (None: one for all) of a QuantizeLinear or DequantizeLinear."""
