@@ -249,7 +249,7 @@ def test_certainty_is_the_highest_level(dtype):
     assert (result == np.iinfo(dtype).max).all()
 
 
-@pytest.mark.parametrize("opset", [10, 13, 19, 21, 23])
+@pytest.mark.parametrize("opset", [10, 13, 19, 21, 23, 24, 25])
 @pytest.mark.parametrize("dtype", [INT8, UINT8], ids=["s8", "u8"])
 def test_quantise_and_dequantise(dtype, opset):
     net = QuantisedNet(opset)

@@ -71,7 +71,7 @@ def test_conv(dtypes, per_channel, clamp):
     assert set(counts(graph)) <= {"QConv", "Transpose"}
 
 
-@pytest.mark.parametrize("opset", [10, 12, 13, 21])
+@pytest.mark.parametrize("opset", [10, 12, 13, 19, 21, 25])
 def test_conv_in_every_operator_set(opset):
     block = Block(UINT8, opset=opset)
     net = block.net
