@@ -4,6 +4,7 @@ cdef extern from "conv_infer/microkernel.h":
     ctypedef enum:
         CI_OPERATION_gemm_f32
         CI_OPERATION_gemm_dot_f32
+        CI_OPERATION_gemm_split_f32
     ctypedef enum:
         CI_ACTIVATION_LAST_FUSED
     ctypedef struct ci_gemm_f32_args:
@@ -52,14 +53,14 @@ def run_gemm_f32(
     const float[:, ::1] start=None,
     float[:, ::1] sums=None,
 ) -> None:
-    """Runs a gemm_f32 or gemm_dot_f32 kernel (include/conv_infer/microkernel.h): c[c_row[m] + n] for len(c_row) rows and
+    """Runs a gemm_f32, gemm_dot_f32 or gemm_split_f32 kernel (include/conv_infer/microkernel.h): c[c_row[m] + n] for len(c_row) rows and
     `columns` <= kernel.nr columns, from a[a_row[m] + a_depth[k]] and the packed panel; `residual` may be c itself.
     Every offset is checked. `reads_table` has a_depth read even where it counts 0, 1, 2, ...; `start` and `sums`
     [rows, nr] are the sums of earlier depths, and where the bare sums go."""
     cdef ci_gemm_f32_args args
     cdef int64_t rows = a_row.shape[0], depth = a_depth.shape[0], k, highest = 0
     cdef ci_gemm_f32_fn *function
-    if kernel.entry.operation not in (CI_OPERATION_gemm_f32, CI_OPERATION_gemm_dot_f32):
+    if kernel.entry.operation not in (CI_OPERATION_gemm_f32, CI_OPERATION_gemm_dot_f32, CI_OPERATION_gemm_split_f32):
         raise ValueError(f"{kernel.name} is not a float32 GEMM kernel")
     if rows < 1 or depth < 1 or rows > 0x7FFFFFFF or depth > 0x7FFFFFFF or c_row.shape[0] != rows:
         raise ValueError("rows and depth must be positive and c_row as long as a_row")
@@ -74,7 +75,7 @@ def run_gemm_f32(
         highest = max(highest, <int64_t>a_depth[k])
         args.a_is_contiguous &= a_depth[k] == k
     args.a_is_contiguous &= not reads_table
-    if kernel.entry.operation == CI_OPERATION_gemm_dot_f32 and not args.a_is_contiguous:
+    if kernel.entry.operation != CI_OPERATION_gemm_f32 and not args.a_is_contiguous:
         raise ValueError(f"{kernel.name} needs rows whose depth is contiguous")
     check_offsets(a_row, highest + 1, a.shape[0], "a_row")
     check_offsets(c_row, columns, c.shape[0], "c_row")

@@ -6,12 +6,15 @@
 static int64_t panel_elems(const ci_kernel *kernel, int64_t depth) {
     if (kernel->operation == CI_OPERATION_gemm_dot_f32)
         depth = (depth + CI_GEMM_DOT_STEP - 1) / CI_GEMM_DOT_STEP * CI_GEMM_DOT_STEP;
+    if (kernel->operation == CI_OPERATION_gemm_split_f32)
+        depth = (depth + kernel->k_step - 1) / kernel->k_step * kernel->k_step;
     return depth * kernel->nr;
 }
 
 ci_status ci_packed_gemm_f32_elems(const ci_kernel *kernel, int32_t columns, int32_t depth, int64_t *elems) {
     if (columns < 1 || depth < 1 ||
-        (kernel->operation != CI_OPERATION_gemm_f32 && kernel->operation != CI_OPERATION_gemm_dot_f32))
+        (kernel->operation != CI_OPERATION_gemm_f32 && kernel->operation != CI_OPERATION_gemm_dot_f32 &&
+         kernel->operation != CI_OPERATION_gemm_split_f32))
         return CI_ERROR_ARGUMENT;
     const int64_t panels = ((int64_t)columns + kernel->nr - 1) / kernel->nr;
     const int64_t elems_each = panel_elems(kernel, depth);
@@ -62,6 +65,18 @@ static void pack_dot_panel(const char *row, int64_t row_bytes, int32_t columns, 
     }
 }
 
+static void pack_split_panel(const char *row, int64_t row_bytes, int32_t columns, int32_t depth,
+                             const int32_t *depth_order, int64_t elems, const ci_kernel *kernel,
+                             float *packed) {
+    const int64_t step = kernel->k_step;
+    memset(packed, 0, (size_t)elems * sizeof *packed);
+    for (int32_t n = 0; n < columns; n++) {
+        for (int32_t k = 0; k < depth; k++)
+            packed[(k / step * kernel->nr + n) * step + k % step] =
+                load(row + n * row_bytes, depth_order ? depth_order[k] : k);
+    }
+}
+
 void ci_pack_gemm_f32(const ci_kernel *kernel, const void *weights, int64_t row_stride, int32_t columns,
                       int32_t depth, const int32_t *depth_order, float *packed) {
     const int64_t row_bytes = row_stride * (int64_t)sizeof(float), elems = panel_elems(kernel, depth);
@@ -71,6 +86,8 @@ void ci_pack_gemm_f32(const ci_kernel *kernel, const void *weights, int64_t row_
         const char *rows = (const char *)weights + first * row_bytes;
         if (kernel->operation == CI_OPERATION_gemm_dot_f32)
             pack_dot_panel(rows, row_bytes, here, depth, depth_order, elems, nr, packed);
+        else if (kernel->operation == CI_OPERATION_gemm_split_f32)
+            pack_split_panel(rows, row_bytes, here, depth, depth_order, elems, kernel, packed);
         else
             pack_panel(rows, row_bytes, here, depth, depth_order, nr, packed);
     }

@@ -6,7 +6,8 @@
  * packed in one pass.
  *
  * Columns are packed in panels of the kernel's nr, the last one filled up with zeros. The layout of a panel
- * is its kernel's: [depth][nr] for gemm_f32, [nr][depth rounded up to 16] for gemm_dot_f32.
+ * is its kernel's: [depth][nr] for gemm_f32, [nr][depth rounded up to 16] for gemm_dot_f32, [depth /
+ * k_step, rounded up][nr][k_step] for gemm_split_f32.
  */
 #ifndef CI_PACK_H
 #define CI_PACK_H

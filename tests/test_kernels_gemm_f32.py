@@ -25,6 +25,7 @@ GUARD = np.float32(12345.0)
 
 GEMM = [kernel for kernel in _core.kernels() if kernel.operation == "gemm_f32"]
 DOT = [kernel for kernel in _core.kernels() if kernel.operation == "gemm_dot_f32"]
+SPLIT = [kernel for kernel in _core.kernels() if kernel.operation == "gemm_split_f32"]
 
 
 def runnable(kernel: _core.Kernel) -> _core.Kernel:
@@ -33,7 +34,7 @@ def runnable(kernel: _core.Kernel) -> _core.Kernel:
     return kernel
 
 
-@pytest.fixture(params=GEMM + DOT, ids=lambda kernel: kernel.name)
+@pytest.fixture(params=GEMM + DOT + SPLIT, ids=lambda kernel: kernel.name)
 def kernel(request) -> _core.Kernel:
     return runnable(request.param)
 
@@ -224,6 +225,9 @@ def test_pack(kernel, columns_past_a_panel):
         padded = padded.reshape(panels, kernel.nr, -1)
         if kernel.operation == "gemm_dot_f32":
             expected = np.pad(padded, ((0, 0), (0, 0), (0, -ordered.shape[1] % 16)))
+        elif kernel.operation == "gemm_split_f32":
+            filled = np.pad(padded, ((0, 0), (0, 0), (0, -ordered.shape[1] % kernel.k_step)))
+            expected = filled.reshape(panels, kernel.nr, -1, kernel.k_step).transpose(0, 2, 1, 3)
         else:
             expected = padded.transpose(0, 2, 1)
         assert pack(kernel, weights, depth_order).tobytes() == expected.tobytes()
@@ -289,8 +293,8 @@ def test_run_refuses_what_leaves_a_buffer(kernel):
 
 
 def test_depth_in_blocks_gives_the_same_bits(kernel):
-    if kernel.operation == "gemm_dot_f32":
-        pytest.skip("dot-product kernels take their depth whole")
+    if kernel.operation != "gemm_f32":
+        pytest.skip("only gemm_f32 kernels take their depth in blocks")
     rows, columns, depth, first = kernel.mr + 3, max(1, kernel.nr - 1), 50, 23
     rng = np.random.default_rng(5)
     a = rng.standard_normal((rows, depth)).astype(np.float32)

@@ -17,6 +17,7 @@ FAR_LOADS = 3  # times that, for weights beyond the first-level cache
 SUM_LATENCY = 8  # from one multiply-add to the next on the same sum
 DOT_LOADS = 2  # of a row of a dot kernel, for each vector of depth
 DOT_OVERHEAD = 10  # of a row of a dot kernel: summing across the lanes
+SPLIT_OVERHEAD = {2: 1.5, 4: 3.0}  # of a row of a split kernel, for each vector: adding up its lanes
 PANEL_COST = 4  # of a row, for each panel: epilogue and stores
 ROW_PAIR = 2  # output rows that the depthwise kernels take at once
 BAND_PART_OF_L2 = 4  # a band's images take one part in so many: the rest holds weights, input and output
@@ -101,13 +102,31 @@ def _cheapest_panels(
         tile = tile_rows(rows, kernel.mr)
         each = max(tile * kernel.nr, SUM_LATENCY) / tile + DOT_LOADS
         candidates.append((kernel, depth / lanes * each + DOT_OVERHEAD))
-    alike = [_shortest_cover(columns, kind) for kind in (candidates[: len(wide)], candidates[len(wide) :]) if kind]
-    cost, panels = min(alike, key=lambda cover: cover[0])
+    kinds = [candidates[: len(wide)], candidates[len(wide) :]]
+    if reads_runs:
+        kinds.append(_split_candidates(depth, rows, lanes, allowed))
+        candidates = candidates + kinds[-1]
+    cost, panels = min((_shortest_cover(columns, kind) for kind in kinds if kind), key=lambda cover: cover[0])
     if dots:
         mixed_cost, mixed = _shortest_cover(columns, candidates)
         if mixed_cost < MIXED_ORDERS * cost:
             return mixed
     return panels
+
+
+def _split_candidates(depth: int, rows: int, lanes: int, allowed: int) -> list[tuple[_core.Kernel, float]]:
+    """The kernels that split sums over lanes, and their cost; none where they lack the instructions of the others."""
+    kernels = kernels_of("gemm_split_f32", allowed)
+    if kernels[0].isa != kernels_of("gemm_f32", allowed)[0].isa:
+        return []
+    found = []
+    for kernel in kernels:
+        step = kernel.k_step
+        vectors = kernel.nr * step // lanes
+        is_near = depth * kernel.nr * FLOAT_BYTES <= _core.cache_sizes()[0]
+        each = cycles_per_depth(tile_rows(rows, kernel.mr), vectors, is_near)
+        found.append((kernel, -(-depth // step) * each + vectors * SPLIT_OVERHEAD[step]))
+    return found
 
 
 def _shortest_cover(

@@ -77,6 +77,11 @@ typedef void ci_gemm_f32_fn(const ci_gemm_f32_args *args);
 
 typedef void ci_gemm_dot_f32_fn(const ci_gemm_f32_args *args);
 
+/* The same once more for panels that would not fill whole vectors: a vector holds k_step depths (the
+ * kernel's) of a column side by side, and those are added up in the end. Packed B is [depth / k_step, rounded
+ * up][nr][k_step], zero beyond depth. The arguments are as for gemm_dot_f32. */
+typedef void ci_gemm_split_f32_fn(const ci_gemm_f32_args *args);
+
 /* Depthwise convolution, float32, over rows of one image; every channel has a filter of its own:
  *
  *     output[y][x][c] = activation(bias[c] + sum over i < kernel_height, j < kernel_width of
@@ -241,6 +246,7 @@ typedef void ci_maxpool_u8_fn(const ci_pool_args *args);
     X(layer_norm_f32)                                                                                        \
     X(bilinear_f32)                                                                                          \
     X(gemm_dot_f32)                                                                                          \
+    X(gemm_split_f32)                                                                                        \
     X(depthwise_f32)                                                                                         \
     X(grouped_f32)                                                                                           \
     X(winograd_input_f32)                                                                                    \

@@ -37,6 +37,20 @@ CI_INLINE void vf_store_n(float *p, vf x, int32_t n) {
     _mm256_maskstore_ps(p, vf_first_lanes(n), x);
 }
 
+/* Two or four floats again and again. */
+CI_INLINE vf vf_repeat2(const float *p) {
+    return _mm256_castsi256_ps(_mm256_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)p)));
+}
+CI_INLINE vf vf_repeat4(const float *p) {
+    return _mm256_broadcast_ps((const __m128 *)p);
+}
+
+/* The sums of neighbouring lanes: those of a, then those of b. */
+CI_INLINE vf vf_add_pairs(vf a, vf b) {
+    const __m256d sums = _mm256_castps_pd(_mm256_hadd_ps(a, b)); /* by halves: of a, of b; of a, of b */
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(sums, 0xd8));
+}
+
 CI_INLINE vf vf_add(vf a, vf b) {
     return _mm256_add_ps(a, b);
 }

@@ -45,6 +45,21 @@ CI_INLINE void vf_store_n(float *p, vf x, int32_t n) {
     _mm512_mask_storeu_ps(p, vm_first(n), x);
 }
 
+/* Two or four floats again and again. */
+CI_INLINE vf vf_repeat2(const float *p) {
+    return _mm512_castsi512_ps(_mm512_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)p)));
+}
+CI_INLINE vf vf_repeat4(const float *p) {
+    return _mm512_broadcast_f32x4(_mm_loadu_ps(p));
+}
+
+/* The sums of neighbouring lanes: those of a, then those of b. */
+CI_INLINE vf vf_add_pairs(vf a, vf b) {
+    const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+    return _mm512_add_ps(_mm512_permutex2var_ps(a, even, b), _mm512_permutex2var_ps(a, odd, b));
+}
+
 CI_INLINE vf vf_add(vf a, vf b) {
     return _mm512_add_ps(a, b);
 }

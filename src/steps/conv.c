@@ -18,8 +18,7 @@ static void run_panel(const ci_conv *conv, const ci_conv_panel *panel, ci_gemm_f
     const float *input = args->a;
     const int32_t *table = args->a_depth;
     const int32_t nr = panel->kernel->nr;
-    const int32_t block =
-        panel->kernel->operation == CI_OPERATION_gemm_dot_f32 ? conv->depth : conv->depth_block;
+    const int32_t block = panel->kernel->operation == CI_OPERATION_gemm_f32 ? conv->depth_block : conv->depth;
     for (int32_t part = 0; part < conv->depth_parts; part++) {
         const int32_t end = conv->depth_part[part].first + conv->depth_part[part].count;
         for (int32_t first = conv->depth_part[part].first; first < end; first += block) {
@@ -268,7 +267,7 @@ ci_status ci_conv_prepare(ci_program *program, ci_conv *conv) {
     for (int32_t index = 0; index < conv->panels; index++) {
         panels[index].reads_runs =
             is_run(conv->depth_offsets + (int64_t)panels[index].depth_table * conv->depth, conv->depth);
-        if (panels[index].kernel->operation == CI_OPERATION_gemm_dot_f32 && !panels[index].reads_runs)
+        if (panels[index].kernel->operation != CI_OPERATION_gemm_f32 && !panels[index].reads_runs)
             return CI_ERROR_ARGUMENT;
     }
     conv->panel = panels;
