@@ -321,3 +321,6 @@ def test_padding_beyond_all_reason_is_refused():
         resolve_window(Node("MaxPool", ["x"], ["y"], attrs), (3, 9), (1, 1))
     with pytest.raises(UnsupportedError, match="at most"):
         resolve_transposed_convolution(Node("ConvTranspose", ["x", "w"], ["y"], attrs), (1, 2, 3, 9), (2, 2, 1, 1))
+    node = Node("ConvTranspose", ["x", "w"], ["y"], {"output_padding": [2**16, 0]})
+    with pytest.raises(UnsupportedError, match="at most"):
+        resolve_transposed_convolution(node, (1, 2, 3, 9), (2, 2, 1, 1))

@@ -9,6 +9,8 @@ from ..graph import Node
 from .checks import Shape, choice, dims, integer, integers, model_error, tensor, unsupported
 from .window import AUTO_PADS, MOST_PADDED, Window, explicit_pads, per_axis, resolve_window
 
+MOST_SURPLUS = 1 << 12  # of output_padding, which ONNX wants below stride or dilation
+
 # Where the operators keep their weights and biases.
 _WEIGHTS = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "DeformConv": 1, "QConv": 1, "QLinearConv": 3}
 _BIAS = {"Conv": 2, "ConvTranspose": 2, "QLinearConv": 8}
@@ -105,6 +107,8 @@ def resolve_transposed_convolution(node: Node, x: Shape, w: Shape) -> tuple[Wind
             node, f"attribute 'output_shape' is {wanted}; {rank} values are expected, one per spatial axis"
         )
     begin, end, output = pads[:rank], pads[rank:], []
+    if max(surplus, default=0) > MOST_SURPLUS:
+        raise unsupported(node, f"attribute 'output_padding' is {surplus}; at most {MOST_SURPLUS} is supported")
     for axis, size in enumerate(x[2:]):
         full = (size - 1) * strides[axis] + dilations[axis] * (kernel[axis] - 1) + 1 + surplus[axis]
         if full > MOST_PADDED:
