@@ -104,8 +104,8 @@ def _cheapest_panels(
         candidates.append((kernel, depth / lanes * each + DOT_OVERHEAD))
     kinds = [candidates[: len(wide)], candidates[len(wide) :]]
     if reads_runs:
-        kinds.append(_split_candidates(depth, rows, lanes, allowed))
-        candidates = candidates + kinds[-1]
+        split = _split_candidates(depth, rows, lanes, allowed)  # of all columns at once: their orders differ
+        kinds += [[candidate] for candidate in split if candidate[0].nr >= columns]
     cost, panels = min((_shortest_cover(columns, kind) for kind in kinds if kind), key=lambda cover: cover[0])
     if dots:
         mixed_cost, mixed = _shortest_cover(columns, candidates)
