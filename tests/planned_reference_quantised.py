@@ -74,20 +74,22 @@ def conv(inputs, attrs, shape, dtype):
     y_scale, other_scale, other_zero, sum_scale, sum_zero, lo, hi = attrs["add"]
     assert other.shape == q.shape
     zeros = attrs["y_zero_point"], other_zero, sum_zero
-    return add(q, other, (y_scale, other_scale, sum_scale), zeros, lo, hi, dtype, attrs.get("origins", (0, 0, 0)))
+    origins, is_second = attrs.get("origins", (0, 0, 0)), attrs.get("is_second_operand", False)
+    return add(q, other, (y_scale, other_scale, sum_scale), zeros, lo, hi, dtype, origins, is_second)
 
 
-def add(a, b, scales, zeros, lo, hi, dtype, origins):
+def add(a, b, scales, zeros, lo, hi, dtype, origins, is_second=False):
     """clip(rint(fma(a, ra, fma(b, rb, c))), lo, hi) with ra = a_scale / y_scale, rb = b_scale / y_scale.
 
-    c = y_zero_point - fma(ra, a_zero_point, rb * b_zero_point). Where one operand is a scalar, or the addition is
-    fused with a convolution that was its operand b, onnxruntime rounds in another order: one result in millions
-    differs, by 1. `origins` (of a, b, y) say how far stored levels and zero points are from those of the formula.
+    c = y_zero_point - fma(ra, a_zero_point, rb * b_zero_point), or with a and b exchanged where a `is_second`: a
+    convolution's result that the graph adds as operand b. The sum itself is not exchanged then, so that one result in
+    millions differs from onnxruntime's, by 1, as where one operand is a scalar. `origins` (of a, b, y) say how far
+    stored levels and zero points are from those of the formula.
     """
     scales = [np.float32(scale) for scale in scales]
     zeros = [np.float32(zero - origin) for zero, origin in zip(zeros, origins, strict=True)]
     ra, rb = scales[0] / scales[2], scales[1] / scales[2]
-    constant = zeros[2] - fma(ra, zeros[0], rb * zeros[1])
+    constant = zeros[2] - (fma(rb, zeros[1], ra * zeros[0]) if is_second else fma(ra, zeros[0], rb * zeros[1]))
     a, b = a.astype(np.float32) - np.float32(origins[0]), b.astype(np.float32) - np.float32(origins[1])
     return clip(np.rint(fma(a, ra, fma(b, rb, constant))).astype(np.float64) + origins[2], lo, hi, dtype)
 

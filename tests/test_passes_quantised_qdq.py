@@ -290,6 +290,22 @@ def test_residual_additions_are_fused():
     assert "QBinary" not in counts(graph)
 
 
+def test_order_of_a_fused_addition():
+    """An addition rounds its zero points into one constant, in the order of its operands. With these scales, taken
+    from a detector, the other order moves sums next to the middle between two levels."""
+    block = Block(UINT8)
+    net = block.net
+    image = block.input((1, 8, 64, 64), 0.02, 128)
+    w, scale = block.weights((8, 8, 1, 1), INT8, False)
+    inner = net.const(np.float32(0.045006547)), net.zero(UINT8, 115)
+    y = net.dq(net.q(net.op("Conv", image, w, block.bias(8, scale)), *inner), *inner)
+    x = block.input((1, 8, 64, 64), 0.064190246, 119)
+    for operands in ((x, y), (y, x)):
+        total = net.q(net.op("Add", *operands), net.const(np.float32(0.08050396)), net.zero(UINT8, 119))
+        node = only(net.check_levels(total), "QConv")
+        assert node.attrs["is_second_operand"] == (operands == (x, y))
+
+
 def test_clamps_behind_rounding_are_fused():
     """Relu between QuantizeLinear of equal parameters limits the range of what made its input."""
     block = Block(UINT8)

@@ -20,7 +20,8 @@ def require_unsigned(node: Node, *views: View | None) -> None:
 def requantise_of(node: Node) -> _core.Requantise:
     """The epilogue's parameters but for the scales; of a residual, as onnxruntime's QLinearAdd folds them:
     rint(fma(q, ra, fma(other, rb, c))) with ra = y_scale / sum_scale, rb = other_scale / sum_scale and
-    c = sum_zero_point - fma(ra, y_zero_point, rb * other_zero_point), in float32."""
+    c = sum_zero_point - fma(ra, y_zero_point, rb * other_zero_point), in float32; a and b are exchanged in c where the
+    convolution's result is the addition's second operand."""
     attrs = node.attrs
     if attrs["raw"]:
         return _core.Requantise()
@@ -30,17 +31,18 @@ def requantise_of(node: Node) -> _core.Requantise:
     if attrs["add"] is not None:
         y_scale, other_scale, other_zero, sum_scale, sum_zero, minimum, maximum = attrs["add"]
         origin, other_origin, sum_origin = attrs.get("origins", (0, 0, 0))
-        folded = addition_constants(
-            (y_scale, attrs["y_zero_point"] - origin),
-            (other_scale, other_zero - other_origin),
-            (sum_scale, sum_zero - sum_origin),
-        )
+        own, other = (y_scale, attrs["y_zero_point"] - origin), (other_scale, other_zero - other_origin)
+        result = (sum_scale, sum_zero - sum_origin)
+        if attrs.get("is_second_operand", False):
+            data_scale, scale, constant = addition_constants(other, own, result)
+        else:
+            scale, data_scale, constant = addition_constants(own, other, result)
         way.add(
             None,
             None,
-            scale=folded[0],
-            data_scale=folded[1],
-            constant=folded[2],
+            scale=scale,
+            data_scale=data_scale,
+            constant=constant,
             origin=origin,
             data_origin=other_origin,
             out_origin=sum_origin,

@@ -64,4 +64,4 @@ def _attrs(node: Node, conv: Node) -> dict:
     names = ("a", "b") if node.inputs[0] == conv.outputs[0] else ("b", "a")
     own, other = ((node.attrs[f"{name}_scale"], node.attrs[f"{name}_zero_point"]) for name in names)
     result = (node.attrs["y_scale"], node.attrs["y_zero_point"], node.attrs["lo"], node.attrs["hi"])
-    return {"add": (own[0], *other, *result)}
+    return {"add": (own[0], *other, *result), "is_second_operand": names[0] == "b"}
