@@ -9,7 +9,8 @@ from ..graph import Node
 from ..planner.regions import Region, cut_into_regions
 from ..planner.tiling import FLOAT_BYTES
 from .context import NO_BUFFER, EmitContext, StepInfo, View
-from .convolution import GemmPanels, Geometry, in_the_image
+from .convolution import GemmPanels
+from .windows import Geometry, in_the_image
 
 
 def emit_atrous_conv(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo:
