@@ -37,8 +37,6 @@ _SIMPLE = {
     "Cos": ("cos", None, None),
 }
 
-SIMPLE_ACTIVATIONS = tuple(_SIMPLE)
-
 RELU = ("clamp", 0.0, math.inf)
 
 

@@ -105,12 +105,6 @@ def picked_bytes(
     return picked.reshape(-1), [(0, group * group_bytes) for group in range(len(group_offsets))]
 
 
-@lru_cache(maxsize=1)
-def winograd_kernels() -> dict[str, _core.Kernel]:
-    """By instruction set."""
-    return {kernel.isa: kernel for kernel in _core.kernels() if kernel.operation == "winograd_s8"}
-
-
 def winograd_kernel(outputs: tuple[int, int, int], depth: int, columns: int, allowed: int) -> _core.Kernel | None:
     """The Winograd kernel for a 3x3 convolution of stride 1, None where the direct form is predicted to be as fast:
     always where the best GEMM kernel has an instruction for products of bytes. `outputs` are images, height, width."""
