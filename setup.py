@@ -5,7 +5,8 @@ Baseline flags everywhere, an instruction set only for the files that carry its 
 What the compiler can do is probed, never assumed. Environment: CONV_INFER_WERROR=1 makes warnings errors,
 CONV_INFER_SANITIZE=1 builds with AddressSanitizer and UBSan, CONV_INFER_OPENMP=0 builds without OpenMP,
 CONV_INFER_LIMITED_API=0 builds for the running Python only, CONV_INFER_SYMBOLS=1 keeps the names of functions,
-CONV_INFER_JOBS=1 runs one compiler at a time (each takes up to 350 MB).
+CONV_INFER_JOBS=1 runs one compiler at a time (each takes up to 350 MB), CC=clang-cl on Windows takes the place of
+Microsoft's compiler, which keeps no array of vectors in registers, so that its kernels are several times slower.
 """
 
 import os
@@ -55,6 +56,13 @@ INSTRUCTION_SETS = {
     ),
     "dsp": ((), [], ""),  # microcontrollers have no Python: only cross-compiled
 }
+# The same of Microsoft's compiler, which knows wider steps only, and takes any intrinsic anywhere.
+MSVC_FLAGS = {
+    "avx2": ["/arch:AVX2"],
+    "avxvnni": ["/arch:AVX2"],
+    "avx512": ["/arch:AVX512"],
+    "avx512vnni": ["/arch:AVX512"],
+}
 
 
 def enabled(variable: str, default: bool) -> bool:
@@ -65,7 +73,10 @@ class BuildExtension(build_ext):
     """Compiles each group of sources with its own flags, keeps them as a static library, links them into one module."""
 
     def build_extension(self, ext: Extension) -> None:
-        self.is_msvc = self.compiler.compiler_type == "msvc"
+        self.is_msvc = self.compiler.compiler_type == "msvc"  # or clang in its place, which takes both kinds of flags
+        self.is_clang_cl = self.is_msvc and "clang-cl" in os.environ.get("CC", "")
+        if self.is_msvc:
+            self.prepare_msvc()
         flags = self.baseline_flags()
         strips = sys.platform.startswith("linux") and not enabled("CONV_INFER_SYMBOLS", False)
         link_flags = ["-Wl,-s"] if strips and not self.is_msvc else []
@@ -85,6 +96,8 @@ class BuildExtension(build_ext):
             flags += openmp[0]
             link_flags += openmp[1]
             macros.append(("CI_USE_OPENMP", "1"))
+        elif not self.is_msvc:
+            link_flags.append("-pthread")
         present = [name for name in INSTRUCTION_SETS if self.can_build(name)]
         macros += [(f"CI_BUILT_{name.upper()}", "1") for name in present]
         generated = [source for source in ext.sources if source.endswith(".c")]
@@ -94,7 +107,7 @@ class BuildExtension(build_ext):
             if suffix not in INSTRUCTION_SETS:
                 jobs.append((source, [*flags, *self.warning_flags()]))
             elif suffix in present:
-                jobs.append((source, [*flags, *self.warning_flags(), *INSTRUCTION_SETS[suffix][1]]))
+                jobs.append((source, [*flags, *self.warning_flags(), *self.flags_of(suffix)]))
         objects = self.compile(jobs, macros)
         self.install_library(objects[len(generated) :], Path(self.get_ext_fullpath(ext.name)).parent)
         self.compiler.link_shared_object(
@@ -105,6 +118,18 @@ class BuildExtension(build_ext):
             build_temp=self.build_temp,
             target_lang="c",
         )
+
+    def prepare_msvc(self) -> None:
+        if not self.compiler.initialized:
+            self.compiler.initialize()
+        # Objects for the linker alone to read would be of no use in the C library.
+        self.compiler.compile_options = [flag for flag in self.compiler.compile_options if flag != "/GL"]
+        if self.is_clang_cl:
+            self.compiler.cc = shutil.which(os.environ["CC"]) or os.environ["CC"]
+
+    def flags_of(self, name: str) -> list[str]:
+        """Of the files of an instruction set."""
+        return MSVC_FLAGS[name] if self.is_msvc and not self.is_clang_cl else INSTRUCTION_SETS[name][1]
 
     def install_library(self, objects: list[str], package: Path) -> None:
         """What `conv_infer.get_library()` and `get_include()` find: objects that know nothing of Python."""
@@ -140,6 +165,8 @@ class BuildExtension(build_ext):
             return list(pool.map(one, jobs))
 
     def baseline_flags(self) -> list[str]:
+        if self.is_clang_cl:
+            return ["/O2", "/std:c11", *("/clang:" + flag for flag in ("-O3", "-ffp-contract=off", "-fno-math-errno"))]
         if self.is_msvc:
             return ["/O2", "/std:c11", "/experimental:c11atomics"]
         # Contraction is off so that a fused multiply-add is only ever where the source asks for one. Nobody reads the
@@ -165,19 +192,19 @@ class BuildExtension(build_ext):
         return [*warnings, "-Werror"] if enabled("CONV_INFER_WERROR", False) else warnings
 
     def openmp_flags(self) -> tuple[list[str], list[str]] | None:
-        if not enabled("CONV_INFER_OPENMP", True):
-            return None
-        flags = (["/openmp"], []) if self.is_msvc else (["-fopenmp"], ["-fopenmp"])
+        if self.is_msvc or not enabled("CONV_INFER_OPENMP", True):
+            return None  # Microsoft's OpenMP is a library that users may not have: src/team.c does without
+        flags = ["-fopenmp"], ["-fopenmp"]
         works = self.probe("#include <omp.h>\nint v(void) { return omp_get_max_threads(); }", *flags)
         return flags if works else None
 
     def can_build(self, name: str) -> bool:
-        machines, flags, program = INSTRUCTION_SETS[name]
+        machines, _, program = INSTRUCTION_SETS[name]
         target = os.environ.get("CONV_INFER_TARGET_MACHINE", platform.machine()).lower()
-        if target not in machines or self.is_msvc:
+        if target not in machines or (self.is_msvc and name not in MSVC_FLAGS):
             return False
         header = "immintrin.h" if machines is X86 else "arm_neon.h"
-        return self.probe(f"#include <{header}>\n{program}", flags, [])
+        return self.probe(f"#include <{header}>\n{program}", self.flags_of(name), [])
 
     def probe(self, program: str, compile_flags: list[str], link_flags: list[str]) -> bool:
         """True where the compiler turns `program` into a shared object."""

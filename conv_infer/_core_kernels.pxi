@@ -117,3 +117,8 @@ def cache_sizes_of_arm_core(midr: int) -> tuple[int, int]:
     """The same as known from the register that names a core; 0 where it is not."""
     cdef ci_cache cache = ci_cache_of_arm_core(midr)
     return cache.l1_data_bytes, cache.l2_bytes
+
+
+def cores() -> int:
+    """Cores that this process may use, on Windows and macOS; 0 elsewhere, and where nothing is told."""
+    return ci_cores()

@@ -32,6 +32,7 @@ cdef extern from "conv_infer/cpu.h":
     uint32_t ci_isa_present()
     uint32_t ci_isa_allowed(ci_isa best)
     ci_cache ci_cache_sizes()
+    int32_t ci_cores()
     ci_cache ci_cache_told_in(const char *folder)
     ci_cache ci_cache_of_arm_core(uint64_t midr)
 

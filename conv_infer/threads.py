@@ -35,7 +35,9 @@ def default_threads() -> int:
     try:
         allowed = os.sched_getaffinity(0)
     except AttributeError:  # not on this system
-        return max(1, os.cpu_count() or 1)
+        from . import _core
+
+        return _core.cores() or max(1, os.cpu_count() or 1)
     return max(1, min(len(_physical_cores(allowed)), _quota()))
 
 

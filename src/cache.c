@@ -13,6 +13,8 @@
 #    endif
 #elif defined(__APPLE__)
 #    include <sys/sysctl.h>
+#elif defined(_WIN32)
+#    include "system_windows.h"
 #endif
 
 /* Of Arm's own cores, as the boards that have no more to say build them. */
@@ -143,11 +145,43 @@ static ci_cache ask(void) {
 #    endif
     return cache;
 }
+#elif defined(_WIN32)
+static int64_t processors_in(ULONG_PTR mask) {
+    int64_t count = 0;
+    for (; mask; mask &= mask - 1)
+        count++;
+    return count;
+}
+
+/* Of the first processor. */
+static ci_cache ask(void) {
+    ci_cache cache = {0, 0};
+    int64_t l1_sharers = 1, l2_sharers = 1;
+    size_t count;
+    ci_processor_record *records = ci_processor_records(&count);
+    for (size_t i = 0; i < count; i++) {
+        const CACHE_DESCRIPTOR *found = &records[i].Cache;
+        if (records[i].Relationship != RelationCache || !(records[i].ProcessorMask & 1) ||
+            (found->Type != CacheData && found->Type != CacheUnified))
+            continue;
+        if (found->Level == 1) {
+            cache.l1_data_bytes = found->Size;
+            l1_sharers = processors_in(records[i].ProcessorMask);
+        } else if (found->Level == 2) {
+            cache.l2_bytes = found->Size;
+            l2_sharers = processors_in(records[i].ProcessorMask);
+        }
+    }
+    free(records);
+    if (l2_sharers > l1_sharers) /* what shares the first level is one core's threads */
+        cache.l2_bytes /= l2_sharers / l1_sharers;
+    return cache;
+}
 #elif defined(__APPLE__)
 static int64_t system_number(const char *name) {
-    int64_t number = 0;
+    int64_t number = 0; /* some are of 32 bits, and fill the lower half */
     size_t size = sizeof number;
-    return sysctlbyname(name, &number, &size, NULL, 0) == 0 && size == sizeof number ? number : 0;
+    return sysctlbyname(name, &number, &size, NULL, 0) == 0 && number > 0 ? number : 0;
 }
 
 static ci_cache ask(void) {
@@ -158,6 +192,9 @@ static ci_cache ask(void) {
         cache.l1_data_bytes = system_number("hw.l1dcachesize");
     if (!cache.l2_bytes)
         cache.l2_bytes = system_number("hw.l2cachesize");
+    const int64_t sharers = system_number("hw.perflevel0.cpusperl2");
+    if (sharers > 1)
+        cache.l2_bytes /= sharers;
     return cache;
 }
 #endif
@@ -171,7 +208,7 @@ ci_cache ci_cache_told_in(const char *folder) {
 
 static const ci_cache common = {32 << 10, 512 << 10};
 
-#if defined(__linux__) || defined(__APPLE__)
+#if defined(__linux__) || defined(__APPLE__) || defined(_WIN32)
 ci_cache ci_cache_sizes(void) {
     static ci_cache cached; /* a race writes the same values twice */
     if (!cached.l2_bytes) {

@@ -3,7 +3,11 @@
 
 #include <string.h>
 
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(_MSC_VER) && !defined(__clang__) && (defined(_M_X64) || defined(_M_IX86))
+#    include <immintrin.h>
+#    include <intrin.h>
+#    define CI_X86 1
+#elif defined(__x86_64__) || defined(__i386__)
 #    include <cpuid.h>
 #    define CI_X86 1
 #endif
@@ -101,18 +105,31 @@ typedef struct {
 
 static registers cpuid(unsigned leaf, unsigned subleaf) {
     registers r = {0, 0, 0, 0};
+#    if defined(_MSC_VER) && !defined(__clang__)
+    int values[4];
+    __cpuid(values, 0);
+    if ((unsigned)values[0] >= leaf) {
+        __cpuidex(values, (int)leaf, (int)subleaf);
+        r = (registers){(unsigned)values[0], (unsigned)values[1], (unsigned)values[2], (unsigned)values[3]};
+    }
+#    else
     if ((unsigned)__get_cpuid_max(0, NULL) >= leaf)
         __cpuid_count(leaf, subleaf, r.a, r.b, r.c, r.d);
+#    endif
     return r;
 }
 
 /* The register states that the operating system saves (XCR0). */
 static unsigned enabled_states(void) {
-    unsigned low, high;
     if (!(cpuid(1, 0).c & (1u << 27)))
         return 0;
+#    if defined(_MSC_VER) && !defined(__clang__)
+    return (unsigned)_xgetbv(0);
+#    else
+    unsigned low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return low;
+#    endif
 }
 
 /* Linux hands out the AMX tile registers on request only. */

@@ -2,11 +2,12 @@
 #ifndef CONV_INFER_KERNELS_COMPILER_H
 #define CONV_INFER_KERNELS_COMPILER_H
 
-#if defined(__GNUC__)
+#if defined(__GNUC__) || defined(__clang__)
 #    define CI_INLINE static inline __attribute__((always_inline))
 #    define CI_NOINLINE __attribute__((noinline))
 #    define CI_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #elif defined(_MSC_VER)
+#    pragma fp_contract(off) /* a fused multiply-add is only where the source asks for one */
 #    define CI_INLINE static __forceinline
 #    define CI_NOINLINE __declspec(noinline)
 #    define CI_LIKELY(condition) (condition)
@@ -43,9 +44,13 @@
 
 /* Draws the cache line of an address, which need not be a valid one, into the first- or second-level cache.
  */
-#if defined(__GNUC__)
+#if defined(__GNUC__) || defined(__clang__)
 #    define CI_PREFETCH_L1(address) __builtin_prefetch((address), 0, 3)
 #    define CI_PREFETCH_L2(address) __builtin_prefetch((address), 0, 2)
+#elif defined(_MSC_VER) && defined(_M_X64)
+#    include <immintrin.h>
+#    define CI_PREFETCH_L1(address) _mm_prefetch((const char *)(address), _MM_HINT_T0)
+#    define CI_PREFETCH_L2(address) _mm_prefetch((const char *)(address), _MM_HINT_T1)
 #else
 #    define CI_PREFETCH_L1(address) ((void)(address))
 #    define CI_PREFETCH_L2(address) ((void)(address))

@@ -58,7 +58,7 @@ static row_tile row_tile_of(const ci_gemm_s8_args *args, int32_t rows, int32_t i
 /* Sums of a block in memory, [tile][16 rows][vectors * 16], waiting to be requantised, and where each row
  * goes. */
 typedef struct {
-    int32_t sums[2 * TILE_ROWS * 2 * VI_LANES] __attribute__((aligned(64)));
+    _Alignas(64) int32_t sums[2 * TILE_ROWS * 2 * VI_LANES];
     uint8_t *to[MOST_TILES * TILE_ROWS];
     const uint8_t *residual[MOST_TILES * TILE_ROWS];
     row_tile tile[MOST_TILES];
@@ -166,7 +166,7 @@ CI_INLINE const uint8_t *gather(const ci_gemm_s8_args *args, const row_tile *til
 CI_INLINE void multiply(const int row_tiles, const int vectors, const int gathers,
                         const ci_gemm_s8_args *args, const row_tile *tile, int32_t rows, const epilogue *way,
                         const block *previous, const prefetching *next) {
-    uint8_t copy[MOST_TILES][TILE_BYTES] __attribute__((aligned(64)));
+    _Alignas(64) uint8_t copy[MOST_TILES][TILE_BYTES];
     const int64_t step0 = A_STEP(0), step1 = row_tiles > 1 ? A_STEP(1) : 0;
     const int64_t step2 = row_tiles > 2 ? A_STEP(2) : 0, step3 = row_tiles > 3 ? A_STEP(3) : 0;
     const uint8_t *b = args->b;
