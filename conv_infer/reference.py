@@ -6,6 +6,7 @@ native step. onnx is imported on the first use, not before: it costs as much as 
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ _CONTROL_FLOW = {"If": run_if, "Loop": run_loop}
 
 _CACHE_SIZE = 1024
 _cache: dict[int, tuple[Node, ReferenceNode]] = {}
+_cache_lock = threading.Lock()  # while it is made smaller
 
 
 def run_node(node: Node, inputs: Sequence[np.ndarray | None], opsets: dict[str, int] | None = None) -> list[np.ndarray]:
@@ -46,9 +48,10 @@ def reference_node(node: Node, opsets: dict[str, int] | None = None) -> Referenc
     if cached is not None and cached[0] is node:  # the entry keeps its node alive, so an id stands for one node only
         return cached[1]
     made = ReferenceNode(node, opsets)
-    while len(_cache) >= _CACHE_SIZE:
-        _cache.pop(next(iter(_cache)), None)
-    _cache[id(node)] = (node, made)
+    with _cache_lock:
+        while len(_cache) >= _CACHE_SIZE:
+            del _cache[next(iter(_cache))]
+        _cache[id(node)] = (node, made)
     return made
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 import warnings
+import weakref
 from collections.abc import Mapping, Sequence
 from operator import index
 from typing import Any
@@ -109,8 +110,8 @@ class Session:
         self._allowed = allowed_isa_bits()
         self._plans: dict[tuple, Plan] = {}
         self._arena = self._scratch = _core.Memory(0)
-        self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._lock = threading.Lock()  # makes runs take turns
+        _sessions.add(self)
         self._warned: set[str] = set()
         declared = self._declared_shapes()
         self._latest: Plan | None = self._plan_for(declared) if declared is not None else None
@@ -126,7 +127,7 @@ class Session:
         order. `run_options` is accepted for onnxruntime's sake and not used. Raises `InputError`.
         """
         names = self._requested(output_names)
-        with self._guard():
+        with self._lock:
             arrays = checked_feeds(self._model.inputs, feeds)
             results = self._run(self._plan_for(shapes_of(arrays)), arrays, None)
         return [results[name] for name in names]
@@ -150,7 +151,7 @@ class Session:
 
         Inputs whose declared shape is fixed may be left out. Raises `InputError`.
         """
-        with self._guard():
+        with self._lock:
             wanted: Shapes = {}
             for entry in self._model.inputs:
                 shape = shapes.get(entry.name, entry.shape)
@@ -180,7 +181,7 @@ class Session:
 
     def profile(self, feeds: Mapping[str, Any]) -> list[StepTime]:
         """Runs once and says how many seconds each line of the plan took."""
-        with self._guard():
+        with self._lock:
             arrays = checked_feeds(self._model.inputs, feeds)
             plan = self._plan_for(shapes_of(arrays))
             times: list[np.ndarray] = []
@@ -283,13 +284,6 @@ class Session:
             )
 
     # ---- running
-
-    def _guard(self) -> threading.Lock:
-        """The lock that makes runs take turns; a forked child gets its own."""
-        if os.getpid() != self._process:
-            self._process = os.getpid()
-            self._lock = threading.Lock()
-        return self._lock
 
     def _requested(self, output_names: Sequence[str] | None) -> list[str]:
         known = [entry.name for entry in self._model.outputs]
@@ -411,3 +405,16 @@ def callers_level() -> int:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == package:
         level, frame = level + 1, frame.f_back
     return level
+
+
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Another thread may have held a lock when the process was copied; it will not give it back here."""
+    for session in _sessions:
+        session._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

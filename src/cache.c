@@ -210,16 +210,17 @@ static const ci_cache common = {32 << 10, 512 << 10};
 
 #if defined(__linux__) || defined(__APPLE__) || defined(_WIN32)
 ci_cache ci_cache_sizes(void) {
-    static ci_cache cached; /* a race writes the same values twice */
-    if (!cached.l2_bytes) {
-        ci_cache cache = ask();
+    static ci_cache cached; /* a race writes the same values twice, each in one go */
+    ci_cache cache = cached;
+    if (!cache.l1_data_bytes || !cache.l2_bytes) {
+        cache = ask();
         if (cache.l1_data_bytes < 1)
             cache.l1_data_bytes = common.l1_data_bytes;
         if (cache.l2_bytes < 1)
             cache.l2_bytes = common.l2_bytes;
         cached = cache;
     }
-    return cached;
+    return cache;
 }
 #else
 ci_cache ci_cache_sizes(void) {

@@ -360,6 +360,33 @@ def test_python_threads_share_a_session(model):
     assert not wrong
 
 
+def test_python_threads_load_prepare_and_look(model):
+    """All that many threads may do at once with one session, and with sessions of their own."""
+    inputs = [batch_of(count) for count in (1, 2, 3, 4)]
+    shared = conv_infer.load(model, threads=1)
+    expected = [shared.run(None, {"input": array})[0].tobytes() for array in inputs]
+    start, wrong = threading.Barrier(8), []
+
+    def work(index: int) -> None:
+        start.wait()
+        for turn in range(4):
+            which = (index + turn) % len(inputs)
+            session = conv_infer.load(model, threads=1 + index % 2) if index < 4 else shared
+            session.prepare({"input": inputs[which].shape})
+            described = session.memory.arena, len(session.plan), session.threads, pickle.dumps(session)[:1]
+            found = session.run(None, {"input": inputs[which]})[0].tobytes()
+            times = session.profile({"input": inputs[which]})
+            if found != expected[which] or not times or None in described:
+                wrong.append((index, turn))
+
+    workers = [threading.Thread(target=work, args=(index,)) for index in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
 def test_python_threads_with_a_session_each(fixed_model, image):
     first = conv_infer.run(fixed_model, image, threads=2)["output"]
     results = []
