@@ -133,10 +133,10 @@ cdef void *data_of(array) except? NULL:
 
 
 def _as(array, dtype):
-    """A contiguous array of this type, or None."""
+    """A contiguous, aligned array of this type, or None."""
     import numpy as np
 
-    return None if array is None else np.ascontiguousarray(array, dtype)
+    return None if array is None else np.require(array, dtype, "CA")
 
 
 def _aligned(size):

@@ -32,7 +32,7 @@ def array_of(name: str, value: Any, ranks: tuple[int, ...], dtypes: tuple[str, .
         raise InputError(f"{name}: rank {array.ndim} (shape {list(array.shape)}), expected rank {wanted}")
     if array.size == 0:
         raise InputError(f"{name}: shape {list(array.shape)} has no elements")
-    if not array.dtype.isnative:
+    if not array.dtype.isnative or not array.flags.aligned:
         array = array.astype(array.dtype.newbyteorder("="))
     return array
 

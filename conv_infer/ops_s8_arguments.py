@@ -48,7 +48,7 @@ def tensor_of(name: str, array: Any, rank: int, dtype: type = np.int8) -> np.nda
     if array.dtype != dtype or array.ndim != rank or array.size == 0:
         wanted = f"a non-empty {np.dtype(dtype)} array of rank {rank}"
         raise InputError(f"{name}: {array.dtype}{list(array.shape)} is not {wanted}")
-    return np.ascontiguousarray(array)
+    return np.require(array, requirements="CA")
 
 
 def integers_of(name: str, values: Any, count: int, least: int = INT32.min, most: int = INT32.max) -> np.ndarray:
@@ -58,7 +58,7 @@ def integers_of(name: str, values: Any, count: int, least: int = INT32.min, most
         raise InputError(f"{name}: {array.dtype}{list(array.shape)} is neither one integer nor {count} of them")
     if array.min() < least or array.max() > most:
         raise InputError(f"{name}: values from {array.min()} to {array.max()}, not between {least} and {most}")
-    return np.ascontiguousarray(np.broadcast_to(array.reshape(-1), count), np.int32)
+    return np.require(np.broadcast_to(array.reshape(-1), count), np.int32, "CA")
 
 
 def number(name: str, value: Any, least: int = INT32.min, most: int = INT32.max) -> int:

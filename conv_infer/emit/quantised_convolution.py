@@ -17,7 +17,15 @@ from .context import NO_BUFFER, EmitContext, StepInfo
 from .convolution import depth_tables
 from .quantised_depthwise import emit_quantised_depthwise
 from .quantised_winograd import emit_winograd
-from .requantise import added_view, element_offsets, requantise_of, require_unsigned, scales_of, zero_points_of
+from .requantise import (
+    added_view,
+    bias_of,
+    element_offsets,
+    requantise_of,
+    require_unsigned,
+    scales_of,
+    zero_points_of,
+)
 from .windows import Geometry, in_the_image
 
 PANELS_TO_GATHER = 8  # that read windows copied together, for the copy to pay
@@ -204,7 +212,7 @@ class PackedGroups:
             for entry, place in places:
                 entry.pack(memory, offset + place)
 
-        bias = ctx.constant(node.inputs[2]) if node.inputs[2] else None
+        bias = bias_of(ctx, node)
 
         def fill_bias(memory: _core.Memory, offset: int) -> None:
             folded = np.frombuffer(memory, np.int32, self.parameters, offset)
@@ -246,7 +254,7 @@ class PackedGroups:
         place = first = 0
         for group in groups:
             columns = group.weights.shape[0]
-            own = None if bias is None else np.ascontiguousarray(bias[first : first + columns], np.int32)
+            own = None if bias is None else bias[first : first + columns]
             try:
                 group.pack_bias(own, node.attrs["x_zero_point"], folded[place : place + group.padded_columns])
             except UnsupportedError as error:

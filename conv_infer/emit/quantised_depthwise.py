@@ -10,7 +10,7 @@ from ..graph import Node
 from ..planner.storage import frame_of
 from .context import NO_BUFFER, EmitContext, StepInfo
 from .direct_convolution import padded_input
-from .requantise import requantise_of, scales_of, zero_points_of
+from .requantise import bias_of, requantise_of, scales_of, zero_points_of
 
 
 def emit_quantised_depthwise(ctx: EmitContext, node: Node) -> StepInfo | None:
@@ -77,7 +77,7 @@ def pack_depthwise(
                 weights[..., 0].transpose(1, 2, 0),
                 zero_point=zero_points,
                 a_zero=node.attrs["x_zero_point"],
-                bias=ctx.constant(node.inputs[2]) if node.inputs[2] else None,
+                bias=bias_of(ctx, node),
             )
         except ConvInferError as error:
             if kernel.isa == "scalar":

@@ -10,7 +10,7 @@ from ..graph import Node
 from ..planner.lowering import FRAME_COPY
 from ..planner.quantised_tiling import plan_tiles, winograd_kernel
 from .context import NO_BUFFER, EmitContext, StepInfo
-from .requantise import added_view, element_offsets, requantise_of, scales_of, zero_points_of
+from .requantise import added_view, bias_of, element_offsets, requantise_of, scales_of, zero_points_of
 from .windows import Geometry, in_the_image
 
 LOWERING = "Winograd F(2x2, 3x3)"
@@ -28,7 +28,7 @@ def emit_winograd(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo 
         return None
     source, output, other = ctx.view(node.inputs[0]), ctx.view(node.outputs[0]), added_view(ctx, node)
     windows = in_the_image(ctx, node, source, geometry)
-    bias = ctx.constant(node.inputs[2]) if node.inputs[2] else None
+    bias = bias_of(ctx, node)
 
     def fill(memory: _core.Memory, offset: int) -> None:
         packed.pack(memory, offset)
@@ -36,8 +36,7 @@ def emit_winograd(ctx: EmitContext, node: Node, geometry: Geometry) -> StepInfo 
     def fill_bias(memory: _core.Memory, offset: int) -> None:
         folded = np.frombuffer(memory, np.int32, packed.padded_columns, offset)
         try:
-            own = None if bias is None else np.ascontiguousarray(bias, np.int32)
-            packed.pack_bias(own, node.attrs["x_zero_point"], folded)
+            packed.pack_bias(bias, node.attrs["x_zero_point"], folded)
         except UnsupportedError as error:
             raise UnsupportedError(f"node '{node.label}' ({node.op}): {error}") from None
         ctx.release(weights)  # read for the last time: to sum them up

@@ -86,6 +86,11 @@ def zero_points_of(node: Node, columns: int) -> np.ndarray | None:
     return np.ascontiguousarray(np.broadcast_to(zeros, columns)) if zeros.any() else None
 
 
+def bias_of(ctx: EmitContext, node: Node) -> np.ndarray | None:
+    """int32 [columns], contiguous, or None; aligned, which a view of the file need not be."""
+    return np.require(ctx.constant(node.inputs[2]), np.int32, "CA") if node.inputs[2] else None
+
+
 def scales_of(node: Node, columns: int) -> np.ndarray:
     return np.broadcast_to(np.asarray(node.attrs["scale"], np.float32), columns)
 
