@@ -209,31 +209,39 @@ def quantised_add(q, r, ratios, zero_points, lowest, highest):
     return np.clip(np.rint(total), lowest, highest), constant
 
 
+def check_residual(kernel, rows, columns, rule="scale", origin=0, in_place=False, ratios=(0.6171875 / 1.7, 0.9)):
+    case = Case(kernel, rows, columns, [30], rule=rule)
+    other = random_bytes(case.rng, (rows, columns), False)
+    if in_place:
+        data, row = case.c, case.c_row
+        data[row[:, None] + np.arange(columns)] = other
+    else:
+        data, row = np.concatenate([other.ravel(), [9]]).astype(np.uint8), np.arange(rows) * columns
+    own = case.rule.unsigned(case.sums)
+    zeros = (case.rule.zero_point - origin, 40 - origin, 90 - origin)
+    lowest, highest = 10 - origin, 240 - origin
+    value, constant = quantised_add(own - origin, other.astype(np.int64) - origin, ratios, zeros, lowest, highest)
+    argument = case.rule.argument(case.padded).add(
+        data, row, scale=ratios[0], data_scale=ratios[1], constant=constant, origin=origin,
+        data_origin=origin, out_origin=origin, minimum=10, maximum=240,
+    )  # fmt: skip
+    np.testing.assert_array_equal(case.run(argument), value + origin)
+
+
 @pytest.mark.parametrize("rule", ["scale", "multiplier"])
 @pytest.mark.parametrize("signed", [False, True])
 @pytest.mark.parametrize("in_place", [False, True])
 def test_residual(kernel, rule, signed, in_place):
-    origin = 128 if signed else 0
     for rows in (3, 16, 41):
         for columns in (1, 5, kernel.nr - 1, kernel.nr + 3):
-            case = Case(kernel, rows, columns, [30], rule=rule)
-            other = random_bytes(case.rng, (rows, columns), False)
-            if in_place:
-                data, row = case.c, case.c_row
-                data[row[:, None] + np.arange(columns)] = other
-            else:
-                data, row = np.concatenate([other.ravel(), [9]]).astype(np.uint8), np.arange(rows) * columns
-            own = case.rule.unsigned(case.sums)
-            ratios, zeros = (0.6171875 / 1.7, 0.9), (case.rule.zero_point - origin, 40 - origin, 90 - origin)
-            lowest, highest = 10 - origin, 240 - origin
-            value, constant = quantised_add(
-                own - origin, other.astype(np.int64) - origin, ratios, zeros, lowest, highest
-            )
-            argument = case.rule.argument(case.padded).add(
-                data, row, scale=ratios[0], data_scale=ratios[1], constant=constant, origin=origin,
-                data_origin=origin, out_origin=origin, minimum=10, maximum=240,
-            )  # fmt: skip
-            np.testing.assert_array_equal(case.run(argument), value + origin)
+            check_residual(kernel, rows, columns, rule, 128 if signed else 0, in_place)
+
+
+@pytest.mark.parametrize("ratios", [(0.5, 0.5), (29.5, 29.9), (0.01, 31.0), (300.0, 0.25), (1e7, 1e6)])
+def test_residual_of_any_scale(kernel, ratios):
+    for origin in (0, 128):
+        for columns in (4, 8, 12, kernel.nr):
+            check_residual(kernel, 2 * kernel.mr + 1, columns, origin=origin, ratios=ratios)
 
 
 def test_every_kernel_gives_the_same_bits():

@@ -23,17 +23,17 @@
  */
 #include "gemm_s8_store.inc.h"
 
-#define GEMM_S8_MAX_ROWS 8
 #define GEMM_S8_MAX_VECTORS 5
 #define GEMM_S8_MAX_SUMS 25
 
 /* Of row r and vector v: [r * vectors + v]. */
 typedef vi s8_sums[GEMM_S8_MAX_SUMS];
 
+#ifndef GEMM_S8_STORES_QUICKLY
 /* Vectors that are stored together: those of a row, or where they are few, as many rows as four vectors hold.
  */
-#define GEMM_S8_UNIT(vectors)                                                                                \
-    ((vectors) == 1 || ((vectors) == 3 && VI_LANES == 8) ? 1 : (vectors) == 2 ? 2 : 4)
+#    define GEMM_S8_UNIT(vectors)                                                                            \
+        ((vectors) == 1 || ((vectors) == 3 && VI_LANES == 8) ? 1 : (vectors) == 2 ? 2 : 4)
 
 /* Stores the unit that begins with vector `index` of the tile, which is part `part` of `bytes`. */
 CI_INLINE void store_unit(const int vectors, const ci_gemm_s8_args *args, int32_t first, vb bytes,
@@ -99,6 +99,7 @@ CI_INLINE void store_quickly(const int rows, const int vectors, const int adds, 
             store_four(vectors, count, args, &way->range, first, rounded, group * step + 4);
     }
 }
+#endif
 
 #if defined(vi_dot_quads)
 CI_INLINE const int8_t *dot_block(const int rows, const int vectors, vi *sum, const uint8_t *const *row,
@@ -151,6 +152,11 @@ static prefetching prefetching_of(const ci_gemm_s8_args *args, int32_t tiles) {
 #ifndef GEMM_S8_SUM_TILE
 CI_INLINE void sum_tile(const int rows, const int vectors, const ci_gemm_s8_args *args,
                         const uint8_t *const *row, vi *sum, const char *prefetch, int64_t step) {
+#    ifdef vi_load_apart
+    CI_UNROLL
+    for (int r = 0; r < rows; r++)
+        vi_load_apart(sum + r * vectors, vectors, args->bias);
+#    else
     CI_UNROLL
     for (int v = 0; v < vectors; v++) {
         const vi bias = vi_load(args->bias + v * VI_LANES);
@@ -160,6 +166,7 @@ CI_INLINE void sum_tile(const int rows, const int vectors, const ci_gemm_s8_args
             vi_keep(sum[r * vectors + v]);
         }
     }
+#    endif
     const int8_t *b = args->b;
     const int32_t *depth = args->a_depth, *const end = depth + args->k_blocks;
     do {
@@ -274,6 +281,10 @@ void GEMM_S8_NAME(const ci_gemm_s8_args *args) {
     const int32_t most = tiles[vectors - 1].rows, count = (args->rows + most - 1) / most;
     const int32_t rows = args->rows / count, taller = args->rows % count; /* those come first */
     tiling shared = {.storing = storing_of(args, vectors), .next = prefetching_of(args, count)};
+#ifdef GEMM_S8_STORES_QUICKLY
+    if (!stores_quickly(args))
+        shared.storing.way = STORE_GENERALLY;
+#endif
     run_tiles(args, vectors, 0, rows + 1, taller, &shared);
     run_tiles(args, vectors, taller * (rows + 1), rows, count - taller, &shared);
 }

@@ -36,4 +36,6 @@ CI_INLINE const int8_t *dot_block(const int rows, const int vectors, vi *sum, co
     return b + vectors * 32;
 }
 
+#include "gemm_s8_store_neon.inc.h"
+
 #include "gemm_s8.inc.h"

@@ -56,4 +56,6 @@ CI_INLINE void sum_tile(const int rows, const int vectors, const ci_gemm_s8_args
     }
 }
 
+#include "gemm_s8_store_neon.inc.h"
+
 #include "gemm_s8.inc.h"

@@ -84,9 +84,16 @@ CI_INLINE void sum_columns(const int rows, const ci_gemm_s8_args *args, const ui
 
 CI_INLINE void sum_tile(const int rows, const int vectors, const ci_gemm_s8_args *args,
                         const uint8_t *const *row, vi *sum, const char *prefetch, int64_t step) {
-    for (int v = 0; v < vectors; v++)
-        sum_columns(rows, args, row, (const int8_t *)args->b + v * 64, vectors * 64,
-                    vi_load(args->bias + v * VI_LANES), sum + v, vectors, prefetch, v ? 0 : step);
+    const int8_t *b = args->b;
+    const int32_t *bias = args->bias;
+    for (vi *end = sum + vectors; sum < end; sum++) {
+        sum_columns(rows, args, row, b, vectors * 64, vi_load(bias), sum, vectors, prefetch, step);
+        b += 64;
+        bias += VI_LANES;
+        step = 0; /* the first columns have drawn all near */
+    }
 }
+
+#include "gemm_s8_store_neon.inc.h"
 
 #include "gemm_s8.inc.h"

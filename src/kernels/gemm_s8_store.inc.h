@@ -1,6 +1,11 @@
 /* How the int8 GEMM kernels store rows of sums, written in the vector vocabulary. */
+#ifndef CONV_INFER_KERNELS_GEMM_S8_STORE_INC_H
+#define CONV_INFER_KERNELS_GEMM_S8_STORE_INC_H
+
 #include "conv_infer/microkernel.h"
 #include "requantise_s8.inc.h"
+
+#define GEMM_S8_MAX_ROWS 8
 
 /* Which way sums take: scaled, and nothing else, by less than 1, the most travelled; scaled, and a residual
  * added; any other. */
@@ -72,3 +77,5 @@ static CI_NOINLINE void store_rows_generally(const ci_gemm_s8_args *args, int32_
         }
     }
 }
+
+#endif

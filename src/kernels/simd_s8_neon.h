@@ -17,6 +17,21 @@ typedef uint8x16_t vb;
 /* Keeps a value in a register of its own: copies of one value are not merged. */
 #define vi_keep(x) __asm__("" : "+w"(x))
 
+/* Vectors in memory, each into a register of its own that is not merged with others of the same value. */
+#define vi_load_apart vi_load_apart
+CI_INLINE void vi_load_apart(vi *x, const int count, const int32_t *p) {
+    CI_UNROLL
+    for (int v = 0; v + 2 <= count; v += 2)
+        __asm__ volatile("ldp %q0, %q1, [%2, %3]"
+                         : "=w"(x[v]), "=w"(x[v + 1])
+                         : "r"(p), "i"(v * 16), "m"(*(const int32_t (*)[VI_LANES * 2])(p + v * VI_LANES)));
+    if (count % 2)
+        __asm__ volatile("ldr %q0, [%1, %2]"
+                         : "=w"(x[count - 1])
+                         : "r"(p), "i"((count - 1) * 16),
+                           "m"(*(const int32_t (*)[VI_LANES])(p + (count - 1) * VI_LANES)));
+}
+
 CI_INLINE vi vi_set1(int32_t x) {
     return vdupq_n_s32(x);
 }
