@@ -1,6 +1,7 @@
 /* The kernels of conv_infer/elementwise_u8.h in the int8 vector vocabulary. Included once per instruction
  * set, with CI_NAME(kernel), the function's full name. Rows are cut into whole vectors of bytes; what is left
- * of a row passes through buffers of that length. */
+ * of a row passes through buffers of that length. AVERAGE_PAIRS says how many pairs of vectors a mean of
+ * windows takes at once, if more than one. */
 #include <math.h>
 
 #include "bytes_s8.inc.h"
@@ -221,6 +222,10 @@ void CI_NAME(sum_u8_any)(const ci_sum_u8_args *args) {
 
 /* -------- means of windows -------- */
 
+#ifndef AVERAGE_PAIRS
+#    define AVERAGE_PAIRS 1
+#endif
+
 /* Every rounding of the sum of taps is kept: what the estimate below is not sure of goes this way. */
 static CI_NOINLINE vi average_exactly(const ci_average_u8_args *args, int64_t i, int32_t n) {
     const vf x_scale = vf_set1(args->x_scale);
@@ -281,37 +286,60 @@ CI_INLINE void average_vector(const ci_average_u8_args *args, const estimate *by
     vb_store_part(args->y + i, vb_pack(level, level, level, level, vi_set1_16(args->y_origin)), 1, 0, n);
 }
 
-/* Two vectors of columns, all of them there: taps are added up in 16 bits. */
-CI_INLINE void average_pair(const ci_average_u8_args *args, const estimate *by, int64_t i) {
+/* Pairs of vectors of columns, all of them there: taps are added up in 16 bits. */
+CI_INLINE void average_pairs(const int pairs, const ci_average_u8_args *args, const estimate *by, int64_t i) {
     const vi origin = vi_set1_16(args->y_origin);
-    vi words = vi_set1(0), sum[2], level[2];
-    for (int32_t tap = 0; tap < args->taps; tap++)
-        words = vi_add_16(words, vi_load_words(args->x[tap] + i, 2 * VI_LANES));
-    vi_interleave_pairs(words, vi_set1(0), sum);
-    vf doubt[2];
-    level[0] = estimate_level(by, sum[0], &doubt[0]);
-    level[1] = estimate_level(by, sum[1], &doubt[1]);
-    vb bytes;
-    if (CI_LIKELY(vf_all_below_1(vf_max(doubt[0], doubt[1])))) {
-        bytes = vb_pack_interleaved_2(level[0], level[1], origin);
-    } else {
-        level[0] = average_exactly(args, i, VI_LANES);
-        level[1] = average_exactly(args, i + VI_LANES, VI_LANES);
-        bytes = vb_pack(level[0], level[1], level[0], level[1], origin);
+    vi words[AVERAGE_PAIRS], sum[2 * AVERAGE_PAIRS], level[2 * AVERAGE_PAIRS];
+    CI_UNROLL
+    for (int pair = 0; pair < pairs; pair++)
+        words[pair] = vi_set1(0);
+    for (int32_t tap = 0; tap < args->taps; tap++) {
+        const uint8_t *x = args->x[tap] + i;
+        CI_UNROLL
+        for (int pair = 0; pair < pairs; pair++)
+            words[pair] = vi_add_16(words[pair], vi_load_words(x + pair * 2 * VI_LANES, 2 * VI_LANES));
     }
-    vb_store_part(args->y + i, bytes, 2, 0, 2 * VI_LANES);
+    vf most = vf_set1(0.0f);
+    CI_UNROLL
+    for (int v = 0; v < 2 * pairs; v++) {
+        vf doubt;
+        if (v % 2 == 0)
+            vi_interleave_pairs(words[v / 2], vi_set1(0), sum + v);
+        level[v] = estimate_level(by, sum[v], &doubt);
+        most = v ? vf_max(most, doubt) : doubt;
+    }
+    const int is_sure = CI_LIKELY(vf_all_below_1(most));
+    CI_UNROLL
+    for (int pair = 0; pair < pairs; pair++) {
+        const int64_t first = i + pair * 2 * VI_LANES;
+        vi *own = level + 2 * pair;
+        vb bytes;
+        if (is_sure) {
+            bytes = vb_pack_interleaved_2(own[0], own[1], origin);
+        } else {
+            own[0] = average_exactly(args, first, VI_LANES);
+            own[1] = average_exactly(args, first + VI_LANES, VI_LANES);
+            bytes = vb_pack(own[0], own[1], own[0], own[1], origin);
+        }
+        vb_store_part(args->y + first, bytes, 2, 0, 2 * VI_LANES);
+    }
 }
 
 void CI_NAME(average_u8_any)(const ci_average_u8_args *args) {
-    const int64_t columns = args->columns, pair = 2 * VI_LANES;
+    const int64_t columns = args->columns, pair = 2 * VI_LANES, many = AVERAGE_PAIRS * pair;
     const estimate by = estimate_of(args);
     if (columns < pair || args->taps > MOST_TAPS) {
         for (int64_t i = 0; i < columns; i += VI_LANES)
             average_vector(args, &by, i, columns - i < VI_LANES ? (int32_t)(columns - i) : VI_LANES);
         return;
     }
-    for (int64_t i = 0; i + pair <= columns; i += pair)
-        average_pair(args, &by, i);
+    int64_t i = 0;
+    for (; i + many <= columns; i += many)
+        average_pairs(AVERAGE_PAIRS, args, &by, i);
+    if (AVERAGE_PAIRS > 1) {
+        for (; i + pair <= columns; i += pair)
+            average_pairs(1, args, &by, i);
+    }
     if (columns % pair)
-        average_pair(args, &by, columns - pair); /* some for the second time */
+        average_pairs(1, args, &by, columns - pair); /* some for the second time */
 }

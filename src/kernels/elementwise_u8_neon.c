@@ -1,4 +1,5 @@
 /* Kernels on quantised tensors, NEON. */
+#define AVERAGE_PAIRS 2
 #define CI_NAME(kernel) ci_##kernel##_neon
 #include "simd_s8_neon.h"
 
