@@ -271,4 +271,5 @@ def test_dynamic_quantisation(op, values):
     ours = conv_infer.run(model.SerializeToString(), {"x": x})
     theirs = reference_session(model, fused=False).run(outputs, {"x": x})
     for name, wanted in zip(outputs, theirs, strict=True):
-        assert ours[name].tobytes() == wanted.tobytes(), name
+        assert ours[name].dtype == wanted.dtype, name
+        np.testing.assert_array_equal(ours[name], wanted, name)  # the sign of what is no number is the processor's

@@ -16,6 +16,16 @@ from typing import Any
 
 import numpy as np
 
+METADATA = [
+    "producer_name",
+    "graph_name",
+    "domain",
+    "description",
+    "graph_description",
+    "version",
+    "custom_metadata_map",
+]
+
 
 def folder() -> Path:
     return Path(os.environ["CONV_INFER_STORED_RESULTS"])
@@ -61,7 +71,7 @@ def _add(key: Any, feeds: dict[str, np.ndarray]) -> None:
 
 
 def description_path(model: str) -> Path:
-    """Where the names, types and shapes of a model's inputs and outputs are, or why it was refused."""
+    """Where a model's metadata and the names, types and shapes of its inputs and outputs are, or why it was refused."""
     return folder() / f"{model[:32]}.json"
 
 
@@ -89,6 +99,8 @@ def _record_sessions() -> None:
                 kind: [(entry.name, entry.type, entry.shape) for entry in entries]
                 for kind, entries in (("inputs", self.get_inputs()), ("outputs", self.get_outputs()))
             }
+            meta = self.get_modelmeta()
+            described["metadata"] = {name: getattr(meta, name) for name in METADATA}
             description_path(self._digest).write_text(json.dumps(described))
 
         def run(self, names: list[str] | None, feeds: dict[str, np.ndarray], *options: object) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import types
 
 import numpy as np
 import pytest
@@ -53,6 +54,9 @@ class InferenceSession:
 
     def get_outputs(self) -> list[Entry]:
         return [Entry(*described) for described in self._described["outputs"]]
+
+    def get_modelmeta(self) -> types.SimpleNamespace:
+        return types.SimpleNamespace(**self._described["metadata"])
 
     def run(self, names: list[str] | None, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         path = path_of(self._digest, self._level, names, feeds)
