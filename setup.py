@@ -44,6 +44,11 @@ INSTRUCTION_SETS = {
     ),
     "amx": (X86, [*AVX512, "-mamx-tile", "-mamx-int8"], "void v(void) { _tile_zero(0); _tile_dpbusd(0, 1, 2); }"),
     "neon": (ARM64, [], "float32x4_t v(float32x4_t a) { return vfmaq_f32(a, a, a); }"),
+    "a53": (
+        ARM64,
+        [],
+        """void v(float32x4_t a) { __asm__ volatile("fmla %0.4s, %0.4s, %0.s[0]" : "+w"(a)); }""",
+    ),
     "dotprod": (
         ARM64,
         ["-march=armv8.2-a+dotprod"],

@@ -4,12 +4,11 @@
     python -m benchmarks.arm_model loops [OBJECTS]      inner loops of the kernels, by models of the cores' pipelines
     python -m benchmarks.arm_model count MODEL...       instructions of one run of whole networks, under QEMU
 
-`loops` takes, of every kernel in a folder of objects, the loop with the most multiply-adds, and asks llvm-mca how many
-cycles a round takes on Cortex-A53, Cortex-A72, and Neoverse N1, which stands for Cortex-A76: LLVM has no model of that
-one. The limit is what the same model gives for nothing but independent multiply-adds of the same kind. Loads always hit
-the first-level cache. For Cortex-A53, which executes in order, llvm-mca also lets no result overtake an earlier one, so
-that a load behind a multiply-add waits for it, as the chip does not: so its figure is the least that is to be expected,
-and `most` is what issue slots and units alone would allow.
+`loops` takes, of every kernel in a folder of objects, the loop with the most multiply-adds, and asks how many cycles a
+round takes: for Cortex-A72 llvm-mca, likewise for Neoverse N1, which stands for Cortex-A76, as LLVM has no model of
+that one; for Cortex-A53 arm_a53.py, which says what is wrong with LLVM's. The limit is what the same model gives for
+nothing but independent multiply-adds of the same kind, `most` what issue slots and units alone would allow. Loads
+always hit the first-level cache.
 
 `count` compares all instructions of a run with those of the inner loops: what the multiply-adds that were executed take
 in the loop of their function that executes most of them. The rest is what surrounds the loops: where a tile begins and
@@ -30,13 +29,14 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from .arm_code import KERNELS, TARGET, Loop, functions_of
+from .arm_a53 import issue_cycles
+from .arm_code import KERNELS, TARGET, Instruction, functions_of
 from .arm_counts import CORES as CORES_COUNTED
 from .arm_counts import show_counts
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "arm_model"
-CORES = {"a53": "cortex-a53", "a72": "cortex-a72", "a76": "neoverse-n1"}
+CORES = {"a53": "", "a72": "cortex-a72", "a76": "neoverse-n1"}
 FEATURES = "+neon,+dotprod,+i8mm"
 
 
@@ -67,7 +67,10 @@ class Cycles(NamedTuple):
     least: float
 
 
-def cycles(assembly: str, core: str, rounds: int = 200) -> Cycles:
+def cycles(body: list[Instruction], core: str, rounds: int = 200) -> Cycles:
+    if not core:
+        return Cycles(issue_cycles(body), issue_cycles(body, waits=False))
+    assembly = assembly_of(body)
     command = [model(), "-mtriple=aarch64-linux-gnu", f"-mcpu={core}", f"-mattr={FEATURES}", f"-iterations={rounds}"]
     command += ["-skip-unsupported-instructions=parse-failure"] if model().endswith("-19") else []
     result = subprocess.run([*command, "-"], input=assembly, capture_output=True, text=True, check=True)
@@ -75,8 +78,8 @@ def cycles(assembly: str, core: str, rounds: int = 200) -> Cycles:
     return Cycles(total / rounds, float(re.search(r"Block RThroughput:\s+([\d.]+)", result.stdout)[1]))
 
 
-def assembly_of(loop: Loop) -> str:
-    lines = [f"{one.name} {TARGET.sub('next', one.operands)}" for one in loop.body]
+def assembly_of(body: list[Instruction]) -> str:
+    lines = [f"{one.name} {TARGET.sub('next', one.operands)}" for one in body]
     return "\n".join(lines) + "\nnext:\n"
 
 
@@ -91,16 +94,21 @@ def limit(kind: tuple[str, str], core: str, cache: dict[tuple[tuple[str, str], s
             factor = {"4s": "8h", "8h": "16b"}[arrangement]
         elif name in ("smlal", "smlsl", "umlal", "smull"):
             factor = {"4s": "4h", "8h": "8b"}[arrangement]
-        lines = [f"{name} v{sum_}.{arrangement}, v30.{factor}, v31.{factor}" for sum_ in range(30)]
-        cache[kind, core] = cycles("\n".join(lines), core).modelled / len(lines)
+        operands = [f"v{sum_}.{arrangement}, v30.{factor}, v31.{factor}" for sum_ in range(30)]
+        body = [Instruction(0, name, each) for each in operands]
+        cache[kind, core] = cycles(body, core).modelled / len(body)
     return cache[kind, core]
+
+
+def runs_on(instruction_set: str, core: str) -> bool:
+    return instruction_set == "neon" or core == ("a53" if instruction_set == "a53" else "a76")
 
 
 def show_loops(folder: Path, wanted: str) -> None:
     known: dict[tuple[tuple[str, str], str], float] = {}
     print(f"{'inner loop':41s} {'MACs':>5s} {'instr.':>6s} " + " ".join(f"{name:>20s}" for name in CORES))
     print(" " * 54 + " ".join(f"{'MACs/cycle':>10s} {'of':>4s} {'most':>4s}" for _ in CORES))
-    sets = ("neon", "dotprod", "i8mm")
+    sets = ("neon", "a53", "dotprod", "i8mm")
     for path in sorted(path for name in sets for path in folder.rglob(f"*_{name}.o") if wanted in path.stem):
         for function in filter(lambda function: KERNELS.match(function.name), functions_of(path)):
             loop = max(function.loops()[:-1], key=lambda loop: (loop.macs, -len(loop.body)), default=None)
@@ -108,10 +116,10 @@ def show_loops(folder: Path, wanted: str) -> None:
                 continue
             columns = []
             for name, core in CORES.items():
-                if name != "a76" and path.stem.endswith(("dotprod", "i8mm")):
+                if not runs_on(path.stem.rpartition("_")[2], name):
                     columns.append(f"{'-':>20s}")
                     continue
-                took = cycles(assembly_of(loop), core)
+                took = cycles(loop.body, core)
                 least = sum(limit(kind, core, known) * count for kind, count in loop.kinds.items())
                 rate = loop.macs / took.modelled
                 columns.append(f"{rate:10.2f} {least / took.modelled:4.0%} {min(least / took.least, 1):4.0%}")

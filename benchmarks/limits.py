@@ -25,6 +25,7 @@ FLAGS = {
     "avx512vnni": (64, [*AVX512, "-mavx512vnni"]),
     "amx": (64, [*AVX512, "-mamx-tile", "-mamx-int8"]),
     "neon": (16, []),
+    "a53": (16, []),
     "dotprod": (16, ["-march=armv8.2-a+dotprod"]),
     "i8mm": (16, ["-march=armv8.2-a+dotprod+i8mm"]),
 }

@@ -122,3 +122,14 @@ def cache_sizes_of_arm_core(midr: int) -> tuple[int, int]:
 def cores() -> int:
     """Cores that this process may use, on Windows and macOS; 0 elsewhere, and where nothing is told."""
     return ci_cores()
+
+
+def arm_core_is_in_order(midr: int) -> bool:
+    """Whether kernels of the set `a53` are for a core, by the register that names it."""
+    return ci_arm_core_is_in_order(midr) != 0
+
+
+def arm_cores_told_in(str folder) -> tuple[int, int]:
+    """How many cores a folder such as /sys/devices/system/cpu names, and how many of them `a53` is for."""
+    cdef ci_arm_cores cores = ci_arm_cores_told_in(folder.encode())
+    return cores.known, cores.in_order

@@ -35,6 +35,11 @@ cdef extern from "conv_infer/cpu.h":
     int32_t ci_cores()
     ci_cache ci_cache_told_in(const char *folder)
     ci_cache ci_cache_of_arm_core(uint64_t midr)
+    ctypedef struct ci_arm_cores:
+        int32_t known
+        int32_t in_order
+    int ci_arm_core_is_in_order(uint64_t midr)
+    ci_arm_cores ci_arm_cores_told_in(const char *folder)
 
 _STATUS_TEXT = {
     CI_ERROR_ARGUMENT: "a size, stride or geometry is impossible",

@@ -5,12 +5,11 @@
 
 #include <stddef.h>
 
+#include "arm_core.h"
+
 #if defined(__linux__)
 #    include <stdio.h>
 #    include <unistd.h>
-#    if defined(__aarch64__)
-#        include <sys/auxv.h>
-#    endif
 #elif defined(__APPLE__)
 #    include <sys/sysctl.h>
 #elif defined(_WIN32)
@@ -118,18 +117,6 @@ ci_cache ci_cache_told_in(const char *folder) {
     return cache;
 }
 
-#    if defined(__aarch64__)
-/* The register that names the core, which Linux reads for programs where it says so: in containers that hide
- * its files, too. */
-static uint64_t own_midr(void) {
-    enum { HWCAP_REGISTERS = 1 << 11 };
-    uint64_t midr = 0;
-    if (getauxval(AT_HWCAP) & HWCAP_REGISTERS)
-        __asm__("mrs %0, midr_el1" : "=r"(midr));
-    return midr;
-}
-#    endif
-
 static ci_cache ask(void) {
     ci_cache cache = {0, 0};
 #    if defined(_SC_LEVEL1_DCACHE_SIZE)
@@ -141,7 +128,7 @@ static ci_cache ask(void) {
         cache = ci_cache_told_in("/sys/devices/system/cpu/cpu0");
 #    if defined(__aarch64__)
     if (!cache.l1_data_bytes || !cache.l2_bytes)
-        cache = ci_cache_of_arm_core(own_midr());
+        cache = ci_cache_of_arm_core(ci_own_midr());
 #    endif
     return cache;
 }

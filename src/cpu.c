@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "arm_core.h"
+
 #if defined(_MSC_VER) && !defined(__clang__) && (defined(_M_X64) || defined(_M_IX86))
 #    include <immintrin.h>
 #    include <intrin.h>
@@ -23,8 +25,8 @@
 #    include <windows.h>
 #endif
 
-static const char *const names[CI_ISA_COUNT] = {"scalar", "avx2", "avxvnni", "avx512", "avx512vnni",
-                                                "amx",    "neon", "dotprod", "i8mm",   "dsp"};
+static const char *const names[CI_ISA_COUNT] = {"scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "amx",
+                                                "neon",   "a53",  "dotprod", "i8mm",   "dsp"};
 
 const char *ci_isa_name(ci_isa isa) {
     return isa < CI_ISA_COUNT ? names[isa] : "?";
@@ -41,7 +43,8 @@ ci_isa ci_isa_from_name(const char *name) {
 uint32_t ci_isa_implied(ci_isa isa) {
     const uint32_t scalar = CI_ISA_BIT(CI_ISA_SCALAR), avx2 = scalar | CI_ISA_BIT(CI_ISA_AVX2);
     const uint32_t avx512 = avx2 | CI_ISA_BIT(CI_ISA_AVX512), vnni = avx512 | CI_ISA_BIT(CI_ISA_AVX512VNNI);
-    const uint32_t neon = scalar | CI_ISA_BIT(CI_ISA_NEON), dotprod = neon | CI_ISA_BIT(CI_ISA_DOTPROD);
+    const uint32_t neon = scalar | CI_ISA_BIT(CI_ISA_NEON), a53 = neon | CI_ISA_BIT(CI_ISA_A53);
+    const uint32_t dotprod = a53 | CI_ISA_BIT(CI_ISA_DOTPROD);
     switch (isa) {
     case CI_ISA_AVX2:
         return avx2;
@@ -55,6 +58,8 @@ uint32_t ci_isa_implied(ci_isa isa) {
         return vnni | CI_ISA_BIT(CI_ISA_AMX);
     case CI_ISA_NEON:
         return neon;
+    case CI_ISA_A53:
+        return a53;
     case CI_ISA_DOTPROD:
         return dotprod;
     case CI_ISA_I8MM:
@@ -85,6 +90,9 @@ uint32_t ci_isa_built(void) {
 #endif
 #ifdef CI_BUILT_NEON
     built |= CI_ISA_BIT(CI_ISA_NEON);
+#endif
+#ifdef CI_BUILT_A53
+    built |= CI_ISA_BIT(CI_ISA_A53);
 #endif
 #ifdef CI_BUILT_DOTPROD
     built |= CI_ISA_BIT(CI_ISA_DOTPROD);
@@ -183,6 +191,8 @@ static uint32_t present(void) {
     if (!(getauxval(AT_HWCAP) & HWCAP_ADVANCED_SIMD))
         return found;
     found |= CI_ISA_BIT(CI_ISA_NEON);
+    if (ci_arm_cores_are_in_order())
+        found |= CI_ISA_BIT(CI_ISA_A53);
     if (!(getauxval(AT_HWCAP) & HWCAP_DOT_PRODUCT))
         return found;
     found |= CI_ISA_BIT(CI_ISA_DOTPROD);

@@ -27,6 +27,7 @@ static inline ci_layout_s8 ci_layout_s8_of(ci_isa isa) {
     case CI_ISA_AMX:
         return (ci_layout_s8){.lanes = 16, .tile_blocks = 1};
     case CI_ISA_NEON:
+    case CI_ISA_A53:
         return (ci_layout_s8){.lanes = 4, .fours = 3, .origin = 128, .odd_origin = 127};
     case CI_ISA_DOTPROD:
         return (ci_layout_s8){.lanes = 4, .origin = 128, .odd_origin = 128};

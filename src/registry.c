@@ -16,6 +16,7 @@
 #define ISA_avx512vnni CI_ISA_AVX512VNNI
 #define ISA_amx CI_ISA_AMX
 #define ISA_neon CI_ISA_NEON
+#define ISA_a53 CI_ISA_A53
 #define ISA_dotprod CI_ISA_DOTPROD
 #define ISA_i8mm CI_ISA_I8MM
 #define ISA_dsp CI_ISA_DSP

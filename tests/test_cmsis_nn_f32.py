@@ -129,7 +129,7 @@ def test_all_cases_are_here(cases):
     assert len(cases) == 82
 
 
-@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "neon"])
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "neon", "a53"])
 @pytest.mark.parametrize("kind", COUNTS)
 def test_vectors(cases, kind, isa, monkeypatch):
     if isa not in conv_infer.cpu()["allowed"]:

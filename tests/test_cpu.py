@@ -1,5 +1,6 @@
 """What is known of the machine: cache sizes, and instruction sets that it lacks."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,38 @@ def test_a_folder_that_is_not_there_tells_nothing(tmp_path):
 )
 def test_cores_are_known_by_name(midr, expected):
     assert _core.cache_sizes_of_arm_core(midr) == expected
+
+
+A53, A55, A72, A76 = 0x410FD034, 0x411FD050, 0x410FD083, 0x414FD0B1
+
+
+@pytest.mark.parametrize(
+    ("cores", "in_order"),
+    [([A53] * 4, 4), ([A53, A55], 2), ([A53, A53, A72], 2), ([A76], 0), ([0x510FD034], 0), ([], 0)],
+)
+def test_cores_that_execute_in_order_are_counted(tmp_path, cores, in_order):
+    for index, midr in enumerate(cores):
+        folder = tmp_path / f"cpu{index}" / "regs" / "identification"
+        folder.mkdir(parents=True)
+        (folder / "midr_el1").write_text(f"0x{midr:016x}\n")
+    assert _core.arm_cores_told_in(str(tmp_path)) == (len(cores), in_order)
+    assert sum(map(_core.arm_core_is_in_order, cores)) == in_order
+
+
+def test_a_core_whose_name_cannot_be_read_ends_the_count(tmp_path):
+    folder = tmp_path / "cpu0" / "regs" / "identification"
+    folder.mkdir(parents=True)
+    (folder / "midr_el1").write_text("none\n")
+    assert _core.arm_cores_told_in(str(tmp_path)) == (0, 0)
+    assert _core.arm_cores_told_in("/" + "long/" * 2000) == (0, 0)
+
+
+def test_kernels_for_cores_that_execute_in_order_are_offered_to_them():
+    """QEMU's cores have names."""
+    core = os.environ.get("ARM64_CPU")
+    if core is None:
+        pytest.skip("not on an emulated Arm core")
+    assert ("a53" in _core.isa_present()) == (core == "cortex-a53")
 
 
 def test_cache_sizes_are_those_the_system_tells():

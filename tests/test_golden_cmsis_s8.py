@@ -6,7 +6,7 @@ import pytest
 from conv_infer import _core, ops
 from conv_infer.errors import InputError
 
-X86_OR_ARM = ("scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "amx", "neon", "dotprod", "i8mm")
+X86_OR_ARM = ("scalar", "avx2", "avxvnni", "avx512", "avx512vnni", "amx", "neon", "a53", "dotprod", "i8mm")
 CASES = 78  # int8 cases, whole networks among them
 
 

@@ -247,7 +247,7 @@ def test_residual_of_any_scale(kernel, ratios):
 def test_every_kernel_gives_the_same_bits():
     results = {}
     for kernel in kernels_of("gemm_s8"):
-        if kernel.isa in _core.isa_allowed(None):
+        if ("neon" if kernel.isa == "a53" else kernel.isa) in _core.isa_allowed(None):
             case = Case(kernel, 40, 37, [100, 11], a_row=np.arange(40) * 50, seed=5, zero_point=None)
             case.a = np.random.default_rng(1).integers(0, 256, 4000, dtype=np.uint8)
             results[kernel.name] = case.run().tobytes()

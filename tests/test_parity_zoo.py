@@ -78,7 +78,7 @@ def test_fixed_batch_and_batch_normalisations(name):
     assert_agrees(ours, reference_outputs(model, feeds))
 
 
-@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "neon"])
+@pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "neon", "a53"])
 @pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v2", "shufflenet_v1_g4", "shufflenet_v2", "resnet18"])
 def test_instruction_sets(name, isa, monkeypatch):
     if isa not in conv_infer.cpu()["allowed"]:

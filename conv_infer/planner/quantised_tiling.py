@@ -109,8 +109,9 @@ def winograd_kernel(outputs: tuple[int, int, int], depth: int, columns: int, all
     """The Winograd kernel for a 3x3 convolution of stride 1, None where the direct form is predicted to be as fast:
     always where the best GEMM kernel has an instruction for products of bytes. `outputs` are images, height, width."""
     gemm = kernels_of(allowed)
+    isa = "neon" if gemm[0].isa == "a53" else gemm[0].isa
     kernel = next(
-        (kernel for kernel in _core.kernels() if kernel.operation == "winograd_s8" and kernel.isa == gemm[0].isa), None
+        (kernel for kernel in _core.kernels() if kernel.operation == "winograd_s8" and kernel.isa == isa), None
     )
     if kernel is None or len(gemm) > 1:
         return None

@@ -19,6 +19,7 @@ typedef enum {
     CI_ISA_AVX512VNNI, /* and AVX-512 VNNI */
     CI_ISA_AMX,        /* and AMX-TILE, AMX-INT8 with the operating system's permission */
     CI_ISA_NEON,
+    CI_ISA_A53,     /* the same, scheduled for cores that execute in order as Cortex-A53 does */
     CI_ISA_DOTPROD, /* and SDOT, UDOT */
     CI_ISA_I8MM,    /* and SMMLA, USMMLA */
     CI_ISA_DSP,     /* SMLAD and UXTB16 of Armv7E-M: Cortex-M4, Cortex-M7 */
@@ -57,6 +58,14 @@ int32_t ci_cores(void);
  * cores by the register MIDR_EL1. Sizes that neither tells are 0. */
 ci_cache ci_cache_told_in(const char *folder);
 ci_cache ci_cache_of_arm_core(uint64_t midr);
+
+/* Whether an Arm core, by that register, is one that CI_ISA_A53 is for. And how many cores a folder such as
+ * /sys/devices/system/cpu names, and how many of them are such: where all are, CI_ISA_A53 is offered. */
+int ci_arm_core_is_in_order(uint64_t midr);
+typedef struct {
+    int32_t known, in_order;
+} ci_arm_cores;
+ci_arm_cores ci_arm_cores_told_in(const char *folder);
 
 #ifdef __cplusplus
 }

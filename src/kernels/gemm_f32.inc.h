@@ -24,6 +24,9 @@
 #ifdef vf_fma_lane
 #    include "gemm_f32_by_lane.inc.h"
 #endif
+#ifdef GEMM_IN_ORDER
+#    include "gemm_f32_in_order.inc.h"
+#endif
 
 CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const int is_contiguous, const ci_gemm_f32_args *args,
                                   int32_t first, const int32_t *lanes, const char *prefetch,
@@ -53,7 +56,12 @@ CI_INLINE void GEMM_TILE_FN(tile)(const int rows, const int is_contiguous, const
     }
 
 #ifdef vf_fma_lane
-    GEMM_TILE_FN(sum_up)(rows, is_contiguous, row, sum, args, prefetch, prefetch_step);
+#    ifdef GEMM_IN_ORDER
+    if (rows >= GEMM_FEWEST_IN_ORDER)
+        GEMM_TILE_FN(sum_up_in_order)(rows, is_contiguous, row, sum, args, prefetch, prefetch_step);
+    else
+#    endif
+        GEMM_TILE_FN(sum_up)(rows, is_contiguous, row, sum, args, prefetch, prefetch_step);
 #else
 #    define GEMM_SUM_UP(offset, PREFETCH)                                                                    \
         for (int64_t k = 0; k < depth; k++, b += GEMM_NR) {                                                  \
