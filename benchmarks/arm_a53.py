@@ -79,7 +79,8 @@ def operation(instruction: Instruction) -> Operation:
     else:
         writes.update(data[:1])
         reads.update(data[1:])
-        if plain in CHANGES_FIRST or re.match(r"v\d+\.\w+\[", operands) or (name != plain and name.startswith("xtn")):
+        inserts = re.match(r"v\d+\.\w+\[", operands) and not has_general  # from a general register it does not wait
+        if plain in CHANGES_FIRST or inserts or (name != plain and name.startswith("xtn")):
             reads.update(data[:1])
     if name in SETS_FLAGS:
         writes.add("flags")
