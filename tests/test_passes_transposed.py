@@ -76,3 +76,20 @@ def test_a_kernel_as_wide_as_the_stride_takes_one_multiplication_per_weight():
     conv = next(node for node in graph.nodes if node.op == "Conv")
     assert graph.shape(conv.inputs[1]) == (32, 1, 1, 4)
     assert np.prod(graph.shape(conv.inputs[1])) == 4 * 8 * 2 * 2
+
+
+@pytest.mark.filterwarnings("ignore:.*no native implementation")
+def test_a_stride_and_a_wide_dilation_do_not_make_a_kernel_of_zeros():
+    """Their gaps would be weights: 16 MB here, and as many products for each element."""
+    net, output = network((1, 2, 4, 4), (2, 4, 3, 3), {"strides": [2, 2], "dilations": [1, 65536]}, False)
+    model = net.model(output)
+    with pytest.raises(conv_infer.UnsupportedError, match="ConvTranspose"):
+        conv_infer.load(model, strict=True)
+    assert conv_infer.load(model, threads=1).memory.weights < 1 << 16
+
+
+@pytest.mark.filterwarnings("ignore:.*no native implementation")
+def test_a_stride_and_a_wide_dilation():
+    net, output = network((1, 2, 4, 4), (2, 4, 3, 3), {"strides": [2, 2], "dilations": [1, 500]}, True)
+    model = net.model(output)
+    assert_agrees(conv_infer.run(model, net.feeds), expected(model, net.feeds), 1e-5)

@@ -6,9 +6,11 @@ from ..graph import Node
 from ..layout import Lowering, channels_last, is_plain
 from .convolution import resolve_convolution, resolve_transposed_convolution
 from .lower_window import emit_on_image, pair, window_attrs
+from .window import Window
 
 # A convolution reads NCHW directly where there are at most this many channels: an image as the caller gives it.
 MAX_PLANAR_CHANNELS = 4
+MOST_ZEROS = 64  # for each weight of a transposed convolution: more is slower than the reference
 
 
 def lower_conv(lowering: Lowering, node: Node) -> bool:
@@ -32,10 +34,22 @@ def lower_conv_transpose(lowering: Lowering, node: Node) -> bool:
     if not _is_image_operator(lowering, node):
         return False
     window, groups, surplus = resolve_transposed_convolution(node, lowering.shape(x), lowering.shape(w))
+    if _zeros_for_each_weight(window) > MOST_ZEROS:
+        return False
     attrs = window_attrs(window)
     attrs.update(groups=groups, activation=None, output_padding=pair(surplus, 0))
     emit_on_image(lowering, node, "ConvTranspose", [image_weights(lowering, node), _bias(lowering, node)], attrs)
     return True
+
+
+def _zeros_for_each_weight(window: Window) -> int:
+    """How many times as large the kernel of a transposed convolution becomes where its stride has phases: the gaps of
+    its dilation are zeros then (passes/split_transposed.py)."""
+    times = 1
+    for size, stride, dilation in zip(window.kernel, window.strides, window.dilations, strict=True):
+        if stride > 1:
+            times *= -(-((size - 1) * dilation + 1) // stride) // -(-size // stride)
+    return times
 
 
 def _is_image_operator(lowering: Lowering, node: Node) -> bool:
