@@ -54,8 +54,8 @@ ci_cache ci_cache_sizes(void);
  * kinds. 0 on other systems, and where nothing is told. */
 int32_t ci_cores(void);
 
-/* What the sizes are made of on Linux: a folder such as /sys/devices/system/cpu/cpu0, and what is known of Arm's
- * cores by the register MIDR_EL1. Sizes that neither tells are 0. */
+/* What the sizes are made of on Linux: a folder such as /sys/devices/system/cpu/cpu0, and what is known of
+ * Arm's cores by the register MIDR_EL1. Sizes that neither tells are 0. */
 ci_cache ci_cache_told_in(const char *folder);
 ci_cache ci_cache_of_arm_core(uint64_t midr);
 
