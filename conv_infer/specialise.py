@@ -137,6 +137,7 @@ class _Walk:
             return
         for name, array in zip(node.outputs, arrays, strict=True):
             if name:
+                array = np.asarray(array)  # NumPy's functions answer scalars for arrays without axes
                 self.constants[name] = array
                 self.types[name] = TensorType(array.dtype, array.shape)
 

@@ -425,3 +425,13 @@ def test_product_that_leaves_all_levels_as_they_are():
     other = net.dq(net.levels((1, 3, 4, 5), UINT8), scale, zero)
     graph = net.check_levels(net.q(net.op("Concat", y, other, axis=1), scale, zero))
     assert "QBinary" not in counts(graph)
+
+
+def test_an_operand_that_folds_to_one_level():
+    net = QuantisedNet()
+    x = net.levels((1, 4, 5, 5))
+    number = net.q(net.const(np.float32(0.7)), net.const(np.float32(0.05)), net.zero(value=3))
+    number = net.dq(number, net.const(np.float32(0.05)), net.zero(value=3))
+    y = net.op("Add", net.dq(x, net.const(np.float32(0.04)), net.zero(value=1)), number)
+    graph = net.check_levels(net.q(y, net.const(np.float32(0.05)), net.zero(value=-2)))
+    assert counts(graph) == {"QLookup": 1}
