@@ -5,10 +5,12 @@ Baseline flags everywhere, an instruction set only for the files that carry its 
 What the compiler can do is probed, never assumed. Environment: CONV_INFER_WERROR=1 makes warnings errors,
 CONV_INFER_SANITIZE=1 builds with AddressSanitizer and UBSan, CONV_INFER_OPENMP=0 builds without OpenMP,
 CONV_INFER_LIMITED_API=0 builds for the running Python only, CONV_INFER_SYMBOLS=1 keeps the names of functions,
-CONV_INFER_JOBS=1 runs one compiler at a time (each takes up to 350 MB), CC=clang-cl on Windows takes the place of
-Microsoft's compiler, which keeps no array of vectors in registers, so that its kernels are several times slower.
+CONV_INFER_JOBS=1 runs one compiler at a time (by itself no more than fit into memory), CC=clang-cl on Windows takes the
+place of Microsoft's compiler, which keeps no array of vectors in registers, so that its kernels are several times
+slower.
 """
 
+import contextlib
 import os
 import platform
 import shutil
@@ -69,9 +71,32 @@ MSVC_FLAGS = {
     "avx512vnni": ["/arch:AVX512"],
 }
 
+COMPILER_BYTES = 350_000_000  # that the largest source takes
+MOST_COMPILERS = 16  # a container may have been granted fewer processors than it sees
+
 
 def enabled(variable: str, default: bool) -> bool:
     return os.environ.get(variable, "1" if default else "0") not in ("", "0")
+
+
+def compilers_at_once() -> int:
+    """CONV_INFER_JOBS, or as many as there are processors for this process and memory to spare."""
+    if wanted := os.environ.get("CONV_INFER_JOBS"):
+        return max(1, int(wanted))
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(processors, MOST_COMPILERS, free_memory() // COMPILER_BYTES))
+
+
+def free_memory() -> int:
+    """Bytes that Linux would give to new programs, within the limit of a container; plenty on other systems."""
+    found = [1 << 40]
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        found.append(1024 * int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]))
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of control groups, version 2 and 1
+        with contextlib.suppress(OSError, ValueError):
+            found.append(int((Path("/sys/fs/cgroup") / limit).read_text()))
+    return min(found)
 
 
 class BuildExtension(build_ext):
@@ -91,7 +116,7 @@ class BuildExtension(build_ext):
                 "-fsanitize=address,undefined",
                 "-fno-sanitize-recover=undefined",
                 "-fno-omit-frame-pointer",
-                "-g",
+                "-g1",  # lines, for reports
                 "-O1",  # checked at every access, unrolled kernels take minutes to compile at -O3
             ]
             flags += sanitize
@@ -165,8 +190,7 @@ class BuildExtension(build_ext):
                 extra_postargs=flags,
             )[0]
 
-        at_once = int(os.environ.get("CONV_INFER_JOBS") or os.cpu_count() or 1)
-        with ThreadPoolExecutor(at_once) as pool:  # each waits for a compiler of its own
+        with ThreadPoolExecutor(compilers_at_once()) as pool:  # each waits for a compiler of its own
             return list(pool.map(one, jobs))
 
     def baseline_flags(self) -> list[str]:

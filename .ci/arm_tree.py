@@ -1,7 +1,7 @@
 """What runs 64-bit Arm programs on this machine: QEMU, a cross compiler, and a tree with Debian's Python for Arm.
 
-The tree is made once, in CONV_INFER_ARM_TREE or ~/.cache/conv-infer-arm64: Debian's packages and PyPI's wheels, a
-hundred megabytes, unpacked; nothing is installed.
+The tree is made once, in CONV_INFER_ARM_TREE or ~/.cache/conv-infer-arm64 (in build/arm where neither can be written):
+Debian's packages and PyPI's wheels, a few hundred megabytes, unpacked; nothing is installed.
 """
 
 from __future__ import annotations
@@ -9,19 +9,43 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import time
 import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "build" / "arm"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-TREE = Path(os.environ.get("CONV_INFER_ARM_TREE") or CACHE / "conv-infer-arm64")
+
+
+def place_of_tree() -> Path:
+    """Where the tree is or will be: the first place where it is complete, else the first that can be written."""
+    named = os.environ.get("CONV_INFER_ARM_TREE")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # ~ itself for users without home
+    places = [Path(named)] if named else [cache / "conv-infer-arm64", WORK / "tree"]
+    complete = [place for place in places if os.access(place / "bin" / "python3", os.X_OK)]
+    return (complete or [place for place in places if can_be_written(place)] or places)[0].absolute()
+
+
+def can_be_written(folder: Path) -> bool:
+    """Whether a folder can be made there, or there is one to write to."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder.parent, os.W_OK | os.X_OK) and os.access(folder, os.W_OK | os.X_OK)
+
+
+TREE = place_of_tree()
 PYTHON = TREE / "bin" / "python3"
 SITE = TREE / "site"
+
+CROSS = "aarch64-linux-gnu-gcc"
 
 # Program -> the Debian packages that bring it.
 PROGRAMS = {
@@ -115,28 +139,45 @@ def fetch_by(command: list[str | Path], clock: Clock, folder: Path | None = None
 
 def fetch(clock: Clock) -> None:
     """Makes the tree where there is none; raises Unavailable where the network does not give what it takes."""
-    if PYTHON.exists():
+    if os.access(PYTHON, os.X_OK):
         return
     print(f"fetching a Python for Arm into {TREE}", flush=True)
-    for folder in ("root", "site", "debs", "lists/partial", "cache", "wheels", "bin"):
-        (TREE / folder).mkdir(parents=True, exist_ok=True)
-    places = [f"-oDir::State::Lists={TREE}/lists", f"-oDir::Cache={TREE}/cache", "-oAPT::Sandbox::User=root"]
-    apt = ["apt-get", "-qq", "-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64", *places]
+    try:
+        # Made beside its place, so that it is there whole or not at all.
+        TREE.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f"{TREE.name}.", dir=TREE.parent) as folder:
+            fill(Path(folder), clock)
+            shutil.rmtree(TREE, ignore_errors=True)
+            (Path(folder) / "tree").rename(TREE)
+    except (OSError, subprocess.CalledProcessError, importlib.metadata.PackageNotFoundError) as error:
+        if not os.access(PYTHON, os.X_OK):  # nor made by somebody else meanwhile
+            raise Unavailable(str(error)) from None
+
+
+def fill(folder: Path, clock: Clock) -> None:
+    """Makes `tree` in a folder, as it will be in its place."""
+    tree = folder / "tree"
+    for name in ("debs", "lists/partial", "cache/archives/partial", "wheels", "tree/root", "tree/site", "tree/bin"):
+        (folder / name).mkdir(parents=True)
+    places = [f"-oDir::State::Lists={folder}/lists", f"-oDir::Cache={folder}/cache"]
+    places += ["-oAPT::Sandbox::User=root"] if os.geteuid() == 0 else []
+    apt = ["apt-get", "-qq", "-oAcquire::Retries=1", "-oAPT::Architecture=arm64", "-oAPT::Architectures=arm64", *places]
     platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (17, 26, 27, 28)]
     only = ["--no-deps", "--only-binary=:all:", "--python-version=3.11", *platforms, "--platform=manylinux2014_aarch64"]
     same = [f"{name}=={importlib.metadata.version(name)}" for name in SAME]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "-q"]
     fetch_by([*apt, "update"], clock)
-    fetch_by([*apt, "download", *DEBS], clock, TREE / "debs")
-    fetch_by([*pip, *only, "-d", TREE / "wheels", *WHEELS, *same], clock)
-    for package in (TREE / "debs").glob("*.deb"):
-        subprocess.run(["dpkg", "-x", package, TREE / "root"], check=True)
-    for wheel in (TREE / "wheels").glob("*.whl"):
-        subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, SITE], check=True)
-    # What sys.executable names in there, so that Python's own subprocesses work. Written last: where it is, all is.
+    fetch_by([*apt, "download", *DEBS], clock, folder / "debs")
+    fetch_by([*pip, *only, "-d", folder / "wheels", *WHEELS, *same], clock)
+    for package in (folder / "debs").glob("*.deb"):
+        subprocess.run(["dpkg", "-x", package, tree / "root"], check=True)
+    for wheel in (folder / "wheels").glob("*.whl"):
+        subprocess.run([sys.executable, "-m", "zipfile", "-e", wheel, tree / "site"], check=True)
+    # What sys.executable names in there, so that Python's own subprocesses work.
+    python = tree / "bin" / "python3"
     arguments = f'-0 "{PYTHON}" -L "{TREE}/root" "{TREE}/root/usr/bin/python3.11" "$@"'
-    PYTHON.write_text(f'#!/bin/sh\nexec qemu-aarch64 -cpu "${{ARM64_CPU:-max}}" {arguments}\n')
-    PYTHON.chmod(0o755)
+    python.write_text(f'#!/bin/sh\nexec qemu-aarch64 -cpu "${{ARM64_CPU:-max}}" {arguments}\n')
+    python.chmod(0o755)
 
 
 def building_python(clock: Clock) -> Path:
@@ -146,7 +187,7 @@ def building_python(clock: Clock) -> Path:
     if all(is_installed(requirement) for requirement in required):
         return Path(sys.executable)
     folder = WORK / "building"
-    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+    fetch_by([sys.executable, "-m", "venv", "--clear", folder], clock)
     python = folder / "bin" / "python"
     fetch_by([python, "-m", "pip", "--disable-pip-version-check", "install", "-q", *required], clock)
     return python
@@ -163,14 +204,39 @@ def is_installed(requirement: str) -> bool:
 
 
 def cross_environment() -> dict[str, str]:
-    """Lets setup.py build for Arm. CONV_INFER_COMPILER_CACHE names a program to put before the compiler."""
+    """Lets setup.py build for Arm. CONV_INFER_COMPILER_CACHE names a program to put before the compiler.
+
+    Raises Unavailable where the cross compiler has no C library.
+    """
+    flags = f"-fPIC -I{shlex.quote(str(headers_for_arm()))}"
+    probe = "#include <Python.h>\n#include <omp.h>\n#include <math.h>\n"
+    command = [CROSS, *shlex.split(flags), f"-I{sysconfig.get_path('include')}", "-fopenmp", "-shared", "-x", "c", "-"]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([*command, f"-o{folder}/probe.so"], input=probe, text=True, stderr=subprocess.PIPE)
+    if done.returncode:
+        raise Unavailable(f"{CROSS} cannot build for Python here: {done.stderr[:400]}")
     return {
         "CONV_INFER_TARGET_MACHINE": "aarch64",
-        "CC": f"{os.environ.get('CONV_INFER_COMPILER_CACHE', '')} aarch64-linux-gnu-gcc".strip(),
-        "LDSHARED": "aarch64-linux-gnu-gcc -shared",
+        "CC": f"{os.environ.get('CONV_INFER_COMPILER_CACHE', '')} {CROSS}".strip(),
+        "LDSHARED": f"{CROSS} -shared",
         "AR": "aarch64-linux-gnu-ar",
-        "CFLAGS": "-fPIC",
+        "CFLAGS": flags,
+        "LDFLAGS": "",
     }
+
+
+def headers_for_arm() -> Path:
+    """A folder with what Python.h asks for on Arm where the system keeps Python's settings apart by machine, as Debian
+    does. Those of x86-64 serve: both are 64 bits wide, little-endian, with the same C library.
+    """
+    folder = WORK / "headers"
+    found = Path(sysconfig.get_config_h_filename())
+    of_machine = found.parents[1] / str(sysconfig.get_config_var("MULTIARCH")) / found.parent.name / found.name
+    found = of_machine if of_machine.exists() else found
+    wanted = folder / "aarch64-linux-gnu" / found.parent.name / found.name
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(found, wanted)
+    return folder
 
 
 def arm_environment(*path: str | Path) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError, ModelError
+from .threads import default_threads
 
 
 class Comparison:
@@ -74,6 +75,7 @@ def reference_outputs(model: str | bytes, feeds: dict[str, np.ndarray]) -> dict[
     onnxruntime = import_onnxruntime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = default_threads()  # its own count passes over containers' quotas
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         names = [tensor.name for tensor in session.get_outputs()]

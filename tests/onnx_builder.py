@@ -6,8 +6,8 @@ from collections import Counter
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import helper, numpy_helper
+from onnxruntime_sessions import open_session
 from planned_reference import run_graph
 
 from conv_infer.graph import INTERNAL, Graph
@@ -87,10 +87,7 @@ class Net:
 
 def expected(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What onnxruntime computes, its own graph optimisations off."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString(), optimised=False)
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(None, feeds), strict=True))
 

@@ -1,11 +1,11 @@
 """Bottlenecks in bands against the same convolutions one by one, a float64 reference and onnxruntime."""
 
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx_builder import Net, expected
+from onnxruntime_sessions import open_session
 from test_convolution_steps import assert_near, reference
 
 from conv_infer import _core
@@ -242,6 +242,6 @@ def test_mobilenet(fuses, monkeypatch):
     model, feed = zoo.build("mobilenet_v2").SerializeToString(), zoo.sample_input("mobilenet_v2")
     session = Session(model, threads=2)
     assert [step.operator for step in session.plan].count("Bottleneck") == (17 if fuses else 0)
-    expected = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"input": feed})[0]
+    expected = open_session(model).run(None, {"input": feed})[0]
     (y,) = session.run(None, {"input": feed})
     assert np.abs(y - expected).max() <= 1e-5 * np.abs(expected).max()

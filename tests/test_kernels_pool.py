@@ -1,12 +1,12 @@
 """Every pooling kernel against a NumPy reference, and the pooling operators against onnxruntime."""
 
 import numpy as np
-import onnxruntime
 import pytest
 from emitting import run_node
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
+from onnxruntime_sessions import open_session
 from placing import Placed, Steps, allowed_bits, each_kernel
 from strided import Operand
 
@@ -184,9 +184,7 @@ def peer(op: str, x: np.ndarray, window: Window, ceil_mode: bool = False) -> np.
         [helper.make_tensor_value_info("y", element, ["n", "c", "h", "w"])],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)], ir_version=9)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(model.SerializeToString())
     return session.run(None, {"x": nchw})[0].transpose(0, 2, 3, 1)
 
 

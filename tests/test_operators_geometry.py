@@ -1,11 +1,11 @@
 """Output shapes and resolved geometry against what onnxruntime computes, over drawn attributes."""
 
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from make_models import one_node
+from onnxruntime_sessions import open_session
 
 from conv_infer.errors import ModelError, UnsupportedError
 from conv_infer.graph import Node
@@ -15,7 +15,6 @@ from conv_infer.operators.pooling import resolve_pooling
 from conv_infer.operators.window import resolve_window
 from conv_infer.specialise import specialise
 
-onnxruntime.set_default_logger_severity(4)
 quick = settings(max_examples=80, deadline=None, database=None, derandomize=True)
 
 
@@ -31,7 +30,7 @@ def ours(model, inputs):
 def theirs(model, inputs):
     """What onnxruntime computes, or None where it refuses."""
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        session = open_session(model.SerializeToString())
         return session.run(None, {feed.name: inputs[feed.name] for feed in session.get_inputs()})
     except Exception:  # onnxruntime raises a dozen types
         return None
@@ -239,6 +238,8 @@ def test_pad(data):
     if opset >= 18 and data.draw(st.booleans()):
         axes = data.draw(st.permutations(axes))[: data.draw(st.integers(1, rank))]
     pads = [data.draw(pad) for _ in range(2 * len(axes))]
+    if mode == "wrap":  # once around at most: onnxruntime 1.30 leaves what lies beyond to chance
+        pads = [min(count, shape[axis]) for count, axis in zip(pads, [*axes, *axes], strict=True)]
     for position, axis in enumerate(axes):  # what is taken away must be there: onnxruntime does not mind
         assume(shape[axis] + min(pads[position], 0) + min(pads[position + len(axes)], 0) >= 0)
     x = np.arange(1, np.prod(shape) + 1, dtype=np.float32).reshape(shape)
