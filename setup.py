@@ -6,8 +6,7 @@ What the compiler can do is probed, never assumed. Environment: CONV_INFER_WERRO
 CONV_INFER_SANITIZE=1 builds with AddressSanitizer and UBSan, CONV_INFER_OPENMP=0 builds without OpenMP,
 CONV_INFER_LIMITED_API=0 builds for the running Python only, CONV_INFER_SYMBOLS=1 keeps the names of functions,
 CONV_INFER_JOBS=1 runs one compiler at a time (by itself no more than fit into memory), CC=clang-cl on Windows takes the
-place of Microsoft's compiler, which keeps no array of vectors in registers, so that its kernels are several times
-slower.
+place of Microsoft's compiler, which is expected to make slower kernels, as it keeps arrays in memory.
 """
 
 import contextlib
