@@ -150,6 +150,7 @@ CASES = [
     ("Resize", 13, {"x": X}, {}, "neither scales nor sizes"),
     ("Resize", 13, {"x": X, "": f32(0), " ": f32(0), "n": i64(1, 6, 0, 8)}, {}, "4 values of at least 1"),
     ("Upsample", 7, {"x": X}, {}, "'scales' is None"),
+    ("Resize", 10, {"x": X}, {}, "the scales, is missing"),
     # Values
     ("Range", 11, {"a": i64(0)[0], "b": i64(5)[0], "d": i64(0)[0]}, {}, "delta. is 0"),
     ("OneHot", 11, {"i": i64(1), "d": i64(0), "v": f32(2)}, {}, "depth. is 0"),

@@ -75,6 +75,8 @@ def resolve_resize(node: Node, shape: Shape, constants: Constants) -> Resampling
     if legacy:
         # Upsample and Resize-10 sample at x_original = x_resized / scale, rounded down.
         resampling = Resampling(mode, "asymmetric", "floor")
+        if node.version >= 9 and not has_input(node, 1):
+            raise model_error(node, "its second input, the scales, is missing")
         scales = integers_or_floats(node, "scales") if node.version < 9 else floats(node, constants, 1)
         if scales is None:
             return None
