@@ -70,6 +70,10 @@ class Loop(NamedTuple):
     def macs(self) -> int:
         return sum(MACS[kind] * count for kind, count in self.kinds.items())
 
+    @property
+    def calls(self) -> int:
+        return sum(instruction.name in ("bl", "blr") for instruction in self.body)
+
 
 class Function(NamedTuple):
     name: str
