@@ -134,9 +134,9 @@ class BuildExtension(build_ext):
         for source in sorted(str(path.relative_to(ROOT)) for path in (ROOT / "src").rglob("*.c")):
             suffix = Path(source).stem.rpartition("_")[2]
             if suffix not in INSTRUCTION_SETS:
-                jobs.append((source, [*flags, *self.warning_flags()]))
+                jobs.append((source, [*flags, *self.library_flags()]))
             elif suffix in present:
-                jobs.append((source, [*flags, *self.warning_flags(), *self.flags_of(suffix)]))
+                jobs.append((source, [*flags, *self.library_flags(), *self.flags_of(suffix)]))
         objects = self.compile(jobs, macros)
         self.install_library(objects[len(generated) :], Path(self.get_ext_fullpath(ext.name)).parent)
         self.compiler.link_shared_object(
@@ -213,11 +213,14 @@ class BuildExtension(build_ext):
         """Of the generated file, which only checks and calls: small rather than fast."""
         return [] if self.is_msvc or enabled("CONV_INFER_SANITIZE", False) else ["-Os"]
 
-    def warning_flags(self) -> list[str]:
+    def library_flags(self) -> list[str]:
+        """Of the C library: warnings, and no tables for exceptions, which it never meets."""
         if self.is_msvc:
             return []
-        warnings = ["-Wall", "-Wextra", "-Wpedantic"]
-        return [*warnings, "-Werror"] if enabled("CONV_INFER_WERROR", False) else warnings
+        warnings = ["-Wall", "-Wextra", "-Wpedantic", *(["-Werror"] if enabled("CONV_INFER_WERROR", False) else [])]
+        if enabled("CONV_INFER_SANITIZE", False):
+            return warnings
+        return [*warnings, "-fno-unwind-tables", "-fno-asynchronous-unwind-tables"]
 
     def openmp_flags(self) -> tuple[list[str], list[str]] | None:
         if self.is_msvc or not enabled("CONV_INFER_OPENMP", True):

@@ -1,4 +1,8 @@
 /* Max pooling of int8 and uint8, portable C. */
+#if defined(__GNUC__) && !defined(__clang__) && !defined(__aarch64__)
+#    pragma GCC optimize("O2") /* as in pool_f32_scalar.c; 64-bit Arm has no other kernel */
+#endif
+
 #include <stdint.h>
 
 #define POOL_FUNCTION ci_maxpool_s8_any_scalar

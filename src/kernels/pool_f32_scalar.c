@@ -1,4 +1,8 @@
 /* float32 pooling, portable C. */
+#if defined(__GNUC__) && !defined(__clang__)
+#    pragma GCC optimize("O2") /* small rather than fast: instruction sets have kernels of their own */
+#endif
+
 #include <float.h>
 
 #define POOL_FUNCTION ci_maxpool_f32_any_scalar
