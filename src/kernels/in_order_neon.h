@@ -1,11 +1,12 @@
-/* Instructions in the order in which they are written, for Cortex-A53, which executes them so. What its issue
- * asks for:
+/* Instructions in the order in which they are written, for Cortex-A53, which executes them so. What decides
+ * that order:
  *
  * - a vector of 128 bits keeps the load pipe for two cycles, and nothing else begins in these. So vectors are
  *   loaded in halves: 64 bits at once, in a place where no product begins; 64 bits through a general
- * register, which costs nothing right behind a product, and from there into the vector beside the next load;
+ *   register, which costs nothing right behind a product, and from there into the vector beside the next
+ *   load;
  * - products of 128 bits and loads of vectors begin in cycles of their own, and a load waits where a
- * multiply-add began four cycles before. So three products follow one load, over and over;
+ *   multiply-add began four cycles before. So three products follow one load, over and over;
  * - what is loaded is there after three cycles, a sum after four: both are asked for later than that.
  *
  * Each macro is one instruction. As they are volatile, compilers keep their order, and add only their own
